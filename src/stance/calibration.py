@@ -1,0 +1,103 @@
+"""Takes logits with gold labels; gives temperatures, and probabilities from logits.
+
+Temperature scaling: Guo et al., On Calibration of Modern Neural Networks (ICML 2017).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stance.errors import StanceError
+from stance.schema import Facet, FloatArray, Schema
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A temperature for every facet and for "stance"; 1 where there is none."""
+
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+
+    def temperature(self, name: str) -> float:
+        """The temperature that divides the logits of a facet or of "stance"."""
+        return self.temperatures.get(name, 1.0)
+
+    def facet_probabilities(self, logits: FloatArray, schema: Schema) -> FloatArray:
+        """Probabilities of all facets side by side, from logits of the same shape (..., width)."""
+        result = np.empty_like(logits)
+        for facet, columns in schema.slices():
+            scaled = logits[..., columns] / np.float32(self.temperature(facet.name))
+            result[..., columns] = probabilities(scaled, facet)
+        return result
+
+    def stance_probabilities(self, logits: FloatArray) -> FloatArray:
+        """Probabilities of the stances, from logits of the same shape (..., stances)."""
+        return softmax(logits / np.float32(self.temperature("stance")))
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        data = {"temperatures": dict(self.temperatures)}
+        Path(path).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Calibration:
+        """Read JSON; a missing file is no calibration. Raises `StanceError` if it is broken."""
+        path = Path(path)
+        if not path.is_file():
+            return cls()
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return cls({str(name): float(value) for name, value in data["temperatures"].items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StanceError(f"{path}: not a calibration: {error!r}") from error
+
+
+def softmax(logits: FloatArray) -> FloatArray:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    result: FloatArray = shifted / shifted.sum(-1, keepdims=True)
+    return result
+
+
+def probabilities(logits: FloatArray, facet: Facet) -> FloatArray:
+    """Softmax for a single facet, a sigmoid per label for a multi facet."""
+    if facet.kind == "single":
+        return softmax(logits)
+    result: FloatArray = 1 / (1 + np.exp(-logits))
+    return result
+
+
+def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
+    """The temperature that minimises the negative log-likelihood, by golden-section search.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,) class numbers.
+
+    Returns:
+        A temperature from 0.2 to 5; 1 for fewer than 50 labels.
+    """
+    if len(labels) < 50:
+        return 1.0
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_temperature)
+        scaled -= scaled.max(-1, keepdims=True)
+        picked = scaled[rows, labels] - np.log(np.exp(scaled).sum(-1))
+        return float(-picked.mean())
+
+    low, high = float(np.log(0.2)), float(np.log(5.0))
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))

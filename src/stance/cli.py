@@ -1,0 +1,116 @@
+"""Takes the command line; gives `stance tag`, `stance train` and `stance evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from stance import __version__
+from stance.errors import StanceError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command `stance`; a wrong input is one sentence and exit status 1."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in ("train", "evaluate", "run"):
+        _hydra(words[0], words[1:])
+        return
+    options = _parser().parse_args(words)
+    try:
+        status = options.function(options)
+    except StanceError as error:
+        print(f"stance: {error}", file=sys.stderr)
+        status = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stance",
+        description="Tags news sentences: who is speaking, what is alleged, which stance is taken.",
+    )
+    parser.add_argument("--version", action="version", version=f"stance-news {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    tag = commands.add_parser(
+        "tag",
+        help="label articles",
+        description="Label articles: .txt, .html, .jsonl, .csv, .parquet, folders of them, "
+        "or - for JSON lines on standard input.",
+    )
+    tag.add_argument("input", nargs="+", metavar="INPUT")
+    tag.add_argument("--model", required=True, help="a model folder, or a Hugging Face Hub id")
+    tag.add_argument(
+        "--target", action="append", default=[], metavar="NAME", help="an entity (repeatable)"
+    )
+    tag.add_argument(
+        "--claim", action="append", default=[], metavar="SENTENCE", help="a claim (repeatable)"
+    )
+    tag.add_argument("--format", choices=("table", "jsonl", "parquet"), help="default: table on a "
+                     "terminal, what the ending of --output says, else jsonl")
+    tag.add_argument("--output", metavar="FILE", help="default: standard output")
+    tag.add_argument("--probs", action="store_true", help="probabilities of all labels in JSONL")
+    tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")
+    tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    tag.set_defaults(function=_tag)
+    for name, text in (
+        ("train", "train a model (Hydra overrides, such as experiment=starter)"),
+        ("evaluate", "evaluate a model folder (model=FOLDER corpus=…)"),
+        ("run", "label files into one output file (input=… output=… model=…)"),
+    ):
+        commands.add_parser(name, help=text)
+    return parser
+
+
+def _hydra(command: str, words: list[str]) -> None:
+    from stance import entry
+
+    try:
+        {"train": entry.train, "evaluate": entry.evaluate, "run": entry.tag}[command](words)
+    except StanceError as error:
+        print(f"stance: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from stance.jobs import Counts, label, output_format, read_inputs, tag_files
+    from stance.tagger import Tagger
+
+    targets: list[Any] = [*options.target]
+    targets += [{"kind": "claim", "text": claim} for claim in options.claim]
+    format = options.format
+    if format is None:
+        on_terminal = options.output is None and sys.stdout.isatty()
+        format = "table" if on_terminal else output_format(options.output, None)
+    if format == "parquet" and options.output is None:
+        raise StanceError("parquet needs a file: give --output FILE.parquet")
+    if format == "table" and options.output is not None:
+        raise StanceError("a table is for the terminal: leave out --output, or use --format jsonl")
+    tagger = Tagger.from_pretrained(options.model, device=options.device)
+    if format == "table":
+        from stance.terminal import TableWriter
+
+        counts = Counts()
+        writer = TableWriter()
+        for article in label(tagger, read_inputs(options.input, counts), targets, counts):
+            writer.write(article)
+    else:
+        counts = tag_files(
+            tagger,
+            options.input,
+            options.output or sys.stdout.buffer,
+            targets=targets,
+            format=format,
+            probs=options.probs,
+            rejects=options.rejects,
+        )
+    if counts.rejects:
+        print(f"stance: {counts.rejects} records were rejected", file=sys.stderr)
+    return 1 if counts.rejects else 0

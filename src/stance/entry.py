@@ -1,0 +1,90 @@
+"""Takes the command line of a Hydra script; gives what one function of the library makes of it.
+
+`scripts/*.py` and the commands `stance train` and `stance evaluate` are these same entry points.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from stance.errors import StanceError, require
+from stance.resources import bundled
+
+
+def run(config_name: str, function: Callable[[Any], Any], arguments: list[str] | None = None) -> None:
+    """Compose `configs/<config_name>.yaml` with the overrides given, and call `function` with it.
+
+    A `StanceError` is printed as one sentence, and the exit status is 1.
+    """
+    hydra = require("hydra", "train")
+    if arguments is not None:
+        sys.argv = [f"stance {config_name}", *arguments]
+
+    def checked(cfg: Any) -> Any:
+        try:
+            return function(cfg)
+        except StanceError as error:
+            logging.getLogger("stance").debug("%s", error, exc_info=True)
+            print(f"stance: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    hydra.main(version_base="1.3", config_path=str(bundled("configs")), config_name=config_name)(
+        checked
+    )()
+
+
+def train(arguments: list[str] | None = None) -> None:
+    """Train a model and evaluate it (`configs/train.yaml`).
+
+    What a sweeper is given back is the best score on the selection part.
+    """
+
+    def train_and_evaluate(cfg: Any) -> float:
+        from stance.training import read_training
+        from stance.training import train as train_model
+
+        folder = train_model(cfg)
+        if cfg.evaluation.enabled and is_first_process():
+            from stance.report import evaluate_model
+
+            evaluate_model(folder, cfg)
+        print(f"model: {folder}")
+        return float(read_training(folder)["run"]["best_score"]) if is_first_process() else 0.0
+
+    run("train", train_and_evaluate, arguments)
+
+
+def evaluate(arguments: list[str] | None = None) -> None:
+    """Measure a model folder beside the baselines (`configs/evaluate.yaml`)."""
+
+    def evaluate_folder(cfg: Any) -> None:
+        from stance.report import evaluate as evaluate_config
+
+        evaluate_config(cfg)
+
+    run("evaluate", evaluate_folder, arguments)
+
+
+def tag(arguments: list[str] | None = None) -> None:
+    """Label files into one output file (`configs/tag.yaml`); status 1 if records were rejected."""
+
+    def tag_config(cfg: Any) -> None:
+        from stance.jobs import run as run_job
+
+        counts = run_job(cfg)
+        print(
+            f"{counts.articles} articles, {counts.sentences} sentences, {counts.rejects} rejects"
+        )
+        if counts.rejects:
+            sys.exit(1)
+
+    run("tag", tag_config, arguments)
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process or the first one of a distributed run."""
+    return os.environ.get("RANK", "0") == "0"

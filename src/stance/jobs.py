@@ -1,0 +1,136 @@
+"""Takes files or folders of articles and a model; gives one file of tagged articles."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from stance.errors import RecordError, StanceError
+from stance.readers import read_articles
+from stance.records import Article
+from stance.tagger import Tagger
+from stance.writers import open_writer
+
+FORMATS = ("jsonl", "parquet")
+
+
+class Writer(Protocol):
+    """What takes tagged articles one by one."""
+
+    def write(self, article: Article) -> None:
+        """Write one article."""
+
+
+@dataclass
+class Counts:
+    """What a job did: articles labelled, sentences in them, records rejected."""
+
+    articles: int = 0
+    sentences: int = 0
+    rejects: int = 0
+
+
+def output_format(output: str | Path | None, given: str | None) -> str:
+    """`given`, or what the ending of the output file says; raises `StanceError` for another one."""
+    name = given or (Path(output).suffix.lstrip(".") if output else "jsonl")
+    if name not in FORMATS:
+        raise StanceError(f"the output format {name!r} is not one of {', '.join(FORMATS)}")
+    return name
+
+
+def read_inputs(
+    inputs: Sequence[str | Path], counts: Counts, rejects: BinaryIO | None = None
+) -> Iterator[Article]:
+    """Articles of all inputs (`-` is standard input); broken records are told and passed over.
+
+    Args:
+        rejects: takes every broken record as a JSON line: path, line, field, reason, raw.
+    """
+
+    def reject(error: RecordError) -> None:
+        counts.rejects += 1
+        print(f"stance: {error}", file=sys.stderr)
+        if rejects is not None:
+            from json import dumps
+
+            row = {
+                "path": error.path,
+                "line": error.line,
+                "field": error.field,
+                "reason": error.reason,
+                "raw": error.raw,
+            }
+            rejects.write(dumps(row, ensure_ascii=False).encode() + b"\n")
+
+    for entry in inputs:
+        source = sys.stdin.buffer if str(entry) == "-" else Path(entry)
+        yield from read_articles(source, on_error=reject)
+
+
+def label(
+    tagger: Tagger, articles: Iterable[Article], targets: Sequence[Any], counts: Counts
+) -> Iterator[Article]:
+    """Tag a stream and count it."""
+    for article in tagger.tag_many(articles, targets):
+        counts.articles += 1
+        counts.sentences += len(article.sentences or ())
+        yield article
+
+
+def tag_files(
+    tagger: Tagger,
+    inputs: Sequence[str | Path],
+    output: str | Path | BinaryIO,
+    *,
+    targets: Sequence[Any] = (),
+    format: str = "jsonl",
+    probs: bool = False,
+    rejects: str | Path | None = None,
+) -> Counts:
+    """Label all articles of the inputs and write them to one file.
+
+    Args:
+        inputs: files, folders, or `-` for JSON lines on standard input.
+        output: a path, or an open binary stream (JSONL only).
+        targets: added to every article's own targets.
+        probs: write all probabilities (Parquet always has them).
+        rejects: a JSONL file for the broken records.
+
+    Raises:
+        StanceError: an input is missing, or the output cannot be written.
+    """
+    counts = Counts()
+    with ExitStack() as stack:
+        try:
+            rejected = stack.enter_context(open(rejects, "wb")) if rejects else None
+            writer = stack.enter_context(open_writer(output, format, tagger.schema, probs=probs))
+        except OSError as error:
+            raise StanceError(f"{error.filename}: {error.strerror}") from error
+        for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
+            writer.write(article)
+    return counts
+
+
+def run(cfg: Any) -> Counts:
+    """The job of `configs/tag.yaml`: `python scripts/tag.py input=… output=… model=…`."""
+    from stance.config import plain
+
+    inputs = plain(cfg.input)
+    output = Path(str(cfg.output))
+    tagger = Tagger.from_pretrained(
+        str(cfg.model), device=str(cfg.device), batch_tokens=int(cfg.batch_tokens)
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return tag_files(
+        tagger,
+        [inputs] if isinstance(inputs, str) else inputs,
+        output,
+        targets=plain(cfg.targets) or [],
+        format=output_format(output, cfg.format),
+        probs=bool(cfg.probs),
+        rejects=cfg.rejects,
+    )

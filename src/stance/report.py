@@ -1,0 +1,424 @@
+"""Takes a model folder and a Hydra config; gives its figures as JSON, report, diagrams and card."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from stance import baselines
+from stance.card import (
+    NOTES,
+    cell,
+    figure_name,
+    headline_rows,
+    percent,
+    shown_figures,
+    table,
+    write_card,
+)
+from stance.config import load_part, plain
+from stance.errors import StanceError, require
+from stance.evaluation import by_group, measure
+from stance.figures import draw_figures
+from stance.records import Article
+from stance.schema import Schema
+from stance.tagger import Tagger, find_model
+
+logger = logging.getLogger(__name__)
+
+Corpora = Mapping[str, Sequence[Article]]
+
+MIN_PUBLISHER_SENTENCES = 100
+"""Publishers with fewer sentences stand in metrics.json alone."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Gold articles of one part, and what each predictor makes of them, all by corpus."""
+
+    gold: Corpora
+    by_predictor: Mapping[str, Corpora]
+
+
+def evaluate(cfg: DictConfig) -> Path:
+    """Evaluate the model `cfg.model`, print the headline table, and write everything.
+
+    Without a config for `corpus` the corpora are those that the model was trained on.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        StanceError: a missing model, corpus or label, in one sentence.
+    """
+    if OmegaConf.is_missing(cfg, "model"):
+        raise StanceError("model: want a folder or a Hub id, such as model=outputs/full/model")
+    if cfg.threads:
+        require("torch", "train").set_num_threads(int(cfg.threads))
+    if not cfg.output and not Path(cfg.model).is_dir() and str(cfg.model).count("/") == 1:
+        # A Hub id: its folder is the cache, whose files other programs share.
+        raise StanceError(
+            f"output: want a folder for the report, as {cfg.model} is no local folder"
+        )
+    folder = find_model(str(cfg.model))
+    if cfg.get("corpus") is None:
+        corpus = _training_record(folder).get("config", {}).get("corpus")
+        if not corpus:
+            raise StanceError(
+                f"{folder}: it has no training.json that names its corpora; set corpus=news, say"
+            )
+        cfg = OmegaConf.merge(cfg, {"corpus": corpus})  # type: ignore[assignment]
+    output = Path(cfg.output) if cfg.output else folder
+    metrics = evaluate_model(folder, cfg, output=output)
+    print_headline(metrics)
+    return output / "report.md"
+
+
+def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None) -> dict[str, Any]:
+    """Measure a model and the baselines on the configured corpora.
+
+    Args:
+        folder: a model folder.
+        cfg: with `corpus`, `evaluation` (parts, baselines, resamples, batch_tokens), `seed`.
+        output: where metrics.json, report.md, figures/ and README.md go; the model folder if None.
+
+    Returns:
+        What metrics.json holds. `parts`: for each part `all` (the corpora with facet labels
+        together), `corpora` (each by itself), `apart` (those of them that are not in `all`), each
+        with the figures of the model and of the baselines; `publishers` (of the model alone).
+
+    Raises:
+        StanceError: a missing file, or gold labels that do not fit the model's schema.
+    """
+    settings = cfg.evaluation
+    tagger = Tagger.from_pretrained(folder, batch_tokens=int(settings.batch_tokens))
+    parts = {str(part): load_gold(folder, cfg, str(part), tagger) for part in plain(settings.parts)}
+    fitted = fit_baselines(folder, cfg, tagger.schema)
+    metrics: dict[str, Any] = {
+        "model": tagger.name,
+        "command": _command(),
+        "config": {
+            "corpus": plain(cfg.corpus),
+            "evaluation": plain(settings),
+            "seed": int(cfg.seed),
+        },
+        "parts": {},
+    }
+    for part, gold in parts.items():
+        logger.info("tagging the %s part of %s", part, ", ".join(gold))
+        tagged = {
+            name: _trained_only(list(tagger.tag_many(articles)), tagger)
+            for name, articles in gold.items()
+        }
+        predicted: dict[str, Corpora] = {"model": tagged}
+        for baseline, predictor in fitted.items():
+            predicted[baseline] = {name: predictor.predict(gold[name]) for name in gold}
+        metrics["parts"][part] = measure_part(
+            Predictions(gold, predicted),
+            tagger.schema,
+            resamples=int(settings.resamples),
+            seed=int(cfg.seed),
+        )
+    write_report(folder, metrics, output or folder)
+    return metrics
+
+
+def load_gold(folder: Path, cfg: DictConfig, part: str, tagger: Tagger) -> dict[str, list[Article]]:
+    """The gold articles of a part, by corpus.
+
+    Raises:
+        StanceError: naming the model folder, the corpus, and the label or facet that does not fit.
+    """
+    try:
+        gold = load_part(cfg, part, tagger.schema)
+    except StanceError as error:
+        raise StanceError(f"{folder} cannot be evaluated on this corpus: {error}") from error
+    for name, articles in gold.items():
+        labels = _kinds_of_labels(articles)
+        if not labels & _heads(tagger):
+            known = ", ".join(sorted(_heads(tagger)))
+            found = ", ".join(sorted(labels)) or "no labels"
+            raise StanceError(
+                f"{folder} cannot be evaluated on the corpus {name!r}: the model was trained to "
+                f"give {known}, and the corpus has {found}"
+            )
+    return gold
+
+
+def _kinds_of_labels(articles: Sequence[Article]) -> set[str]:
+    """Facets, "stance" and "spans", as far as the articles have labels for them."""
+    kinds: set[str] = set()
+    for article in articles:
+        for sentence in article.sentences or ():
+            kinds.update(sentence.facets)
+            if sentence.stance:
+                kinds.add("stance")
+            if sentence.spans is not None:
+                kinds.add("spans")
+    return kinds
+
+
+def _heads(tagger: Tagger) -> set[str]:
+    """Of the model's facets, "stance" and "spans" those that had labels in training."""
+    schema = tagger.schema
+    # A facet and a span track can share a name (both have a `source`), and then `trained` does not
+    # tell which of them had labels: give the facet the benefit of the doubt.
+    heads = {
+        facet.name
+        for facet in schema.facets
+        if facet.name in tagger.trained or facet.name in schema.spans
+    }
+    if "stance" in tagger.trained:
+        heads.add("stance")
+    if any(track in tagger.trained for track in schema.spans):
+        heads.add("spans")
+    return heads
+
+
+def _trained_only(articles: Sequence[Article], tagger: Tagger) -> list[Article]:
+    """The tagged articles without the labels of heads that never saw one: they are noise."""
+    heads = _heads(tagger)
+    return [
+        replace(
+            article,
+            sentences=tuple(
+                replace(
+                    sentence,
+                    facets={n: label for n, label in sentence.facets.items() if n in heads},
+                    stance=sentence.stance if "stance" in heads else (),
+                )
+                for sentence in article.sentences or ()
+            ),
+        )
+        for article in articles
+    ]
+
+
+def fit_baselines(folder: Path, cfg: DictConfig, schema: Schema) -> dict[str, baselines.Baseline]:
+    """The baselines of `cfg.evaluation.baselines`, fitted on the train part of all corpora."""
+    names = [str(name) for name in plain(cfg.evaluation.baselines) or []]
+    if not names:
+        return {}
+    try:
+        train = [a for articles in load_part(cfg, "train", schema).values() for a in articles]
+    except StanceError as error:
+        raise StanceError(
+            f"{folder}: the baselines cannot be fitted (evaluation.baselines=[] leaves them out): "
+            f"{error}"
+        ) from error
+    fitted = {}
+    for name in names:
+        logger.info("fitting the baseline %s on %d articles", name, len(train))
+        fitted[name] = baselines.fit(name, train, schema)
+    return fitted
+
+
+def measure_part(
+    predictions: Predictions, schema: Schema, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """The figures of one part; see `evaluate_model`."""
+    gold = predictions.gold
+    facets = {facet.name for facet in schema.facets}
+    together = [name for name in gold if _kinds_of_labels(gold[name]) & facets] or list(gold)
+
+    def scope(names: Sequence[str]) -> dict[str, Any]:
+        figures = {
+            predictor: measure(
+                [article for name in names for article in gold[name]],
+                [article for name in names for article in by_corpus[name]],
+                schema,
+                resamples=resamples,
+                seed=seed,
+            )
+            for predictor, by_corpus in predictions.by_predictor.items()
+        }
+        model = figures.pop("model")
+        return {"corpora": list(names), "model": model, "baselines": figures}
+
+    corpora = {name: scope([name]) for name in gold}
+    publishers: dict[str, Any] = {}
+    for name, articles in gold.items():
+        groups = [f"{name}/{article.publisher or 'unknown'}" for article in articles]
+        publishers |= by_group(
+            articles, predictions.by_predictor["model"][name], schema, groups.__getitem__
+        )
+    return {
+        "all": scope(together),
+        "corpora": corpora,
+        "apart": {name: corpora[name] for name in gold if name not in together},
+        "publishers": publishers,
+    }
+
+
+def write_report(folder: Path, metrics: Mapping[str, Any], output: Path) -> None:
+    """Write metrics.json, report.md, figures/*.png, and the card where the run's record is."""
+    output.mkdir(parents=True, exist_ok=True)
+    pictures = output / "figures"
+    # Figures of an earlier evaluation, of other parts, would look like this one's.
+    shutil.rmtree(pictures, ignore_errors=True)
+    names = {
+        part: draw_figures(scopes["all"]["model"], pictures, f"{part}-")
+        for part, scopes in metrics["parts"].items()
+    }
+    (output / "metrics.json").write_text(
+        json.dumps(metrics, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    (output / "report.md").write_text(report_text(metrics, names), encoding="utf-8")
+    training = _training_record(folder)
+    if training and output == folder:
+        write_card(folder, training, metrics)
+
+
+def report_text(metrics: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) -> str:
+    """The report in Markdown.
+
+    Args:
+        metrics: what `evaluate_model` gives.
+        pictures: for each part the names of its files in figures/.
+    """
+    parts = [f"# Evaluation of {metrics['model']}", NOTES]
+    for part, scopes in metrics["parts"].items():
+        together = scopes["all"]
+        parts += [f"## Part {part}", _headline_section(together)]
+        parts += [_headline_section(scope) for scope in scopes["apart"].values()]
+        parts += ["### By label", _label_table(together["model"])]
+        for name, scope in scopes["apart"].items():
+            parts += [f"#### {name}", _label_table(scope["model"])]
+        parts += ["### Calibration", _calibration_table(together["model"])]
+        parts += [f"![{Path(name).stem}](figures/{name})" for name in pictures.get(part, ())]
+        if len(scopes["corpora"]) > 1:
+            parts += ["### By corpus", _corpus_table(scopes["corpora"])]
+        publishers = {
+            name: figures
+            for name, figures in scopes["publishers"].items()
+            if figures["sentences"] >= MIN_PUBLISHER_SENTENCES
+        }
+        if publishers:
+            parts += [
+                "### By publisher",
+                f"F1 in percent; publishers with {MIN_PUBLISHER_SENTENCES} sentences or more.",
+                _publisher_table(publishers),
+            ]
+    parts += [
+        "## How it was made",
+        f"```\n{metrics['command']}\n```",
+        f"```yaml\n{OmegaConf.to_yaml(metrics['config']).strip()}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _headline_section(scope: Mapping[str, Any]) -> str:
+    header, rows = headline_rows(scope)
+    model = scope["model"]
+    return (
+        f"{', '.join(scope['corpora'])}: {model['articles']} articles, "
+        f"{model['sentences']} sentences.\n\n{table(header, rows)}"
+    )
+
+
+def _label_table(measured: Mapping[str, Any]) -> str:
+    rows = []
+    for task, figures in measured["tasks"].items():
+        for label, row in figures["labels"].items():
+            # The label of a tag or a span is only that it holds.
+            rows.append(
+                [
+                    task,
+                    "" if label == "yes" else label,
+                    percent(row["precision"]),
+                    percent(row["recall"]),
+                    percent(row["f1"]),
+                    str(row["support"]),
+                ]
+            )
+    return table(["task", "label", "precision", "recall", "F1", "support"], rows)
+
+
+def _calibration_table(measured: Mapping[str, Any]) -> str:
+    rows = [
+        [task, percent(figures["accuracy"]), percent(figures["expected_calibration_error"])]
+        for task, figures in measured["tasks"].items()
+        if "expected_calibration_error" in figures
+    ]
+    return table(["task", "accuracy", "expected calibration error"], rows)
+
+
+def _corpus_table(corpora: Mapping[str, Mapping[str, Any]]) -> str:
+    figures = list(
+        dict.fromkeys(f for s in corpora.values() for f in shown_figures(s["model"]["headline"]))
+    )
+    rows = [
+        [
+            name,
+            str(scope["model"]["sentences"]),
+            *(cell(scope["model"], figure, interval=False) for figure in figures),
+        ]
+        for name, scope in corpora.items()
+    ]
+    return table(["corpus", "sentences", *map(figure_name, figures)], rows)
+
+
+def _publisher_table(publishers: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row per publisher: the F1 of every tag and of every stance."""
+    columns = list(
+        dict.fromkeys(
+            (task, label)
+            for measured in publishers.values()
+            for task, figures in measured["tasks"].items()
+            if task == "stance" or task.startswith("tags/")
+            for label in figures["labels"]
+        )
+    )
+    rows = []
+    for name, measured in publishers.items():
+        row = [name, str(measured["sentences"])]
+        for task, label in columns:
+            figures = measured["tasks"].get(task, {}).get("labels", {}).get(label, {})
+            row.append(percent(figures.get("f1")))
+        rows.append(row)
+    names = [label if task == "stance" else task.removeprefix("tags/") for task, label in columns]
+    return table(["publisher", "sentences", *names], rows)
+
+
+def print_headline(metrics: Mapping[str, Any]) -> None:
+    """Print the headline tables to the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for part, scopes in metrics["parts"].items():
+        for scope in (scopes["all"], *scopes["apart"].values()):
+            header, rows = headline_rows(scope)
+            shown = Table(title=f"{part}: {', '.join(scope['corpora'])}")
+            for number, name in enumerate(header):
+                shown.add_column(name, justify="right" if number else "left")
+            for row in rows:
+                shown.add_row(*row)
+            console.print(shown)
+
+
+def _training_record(folder: Path) -> dict[str, Any]:
+    """`training.json` of a model folder; empty if there is none."""
+    path = folder / "training.json"
+    if not path.is_file():
+        return {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StanceError(f"{path}: not JSON: {error}") from None
+    return record
+
+
+def _command() -> str:
+    program, *arguments = sys.argv
+    start = ["python"] if program.endswith(".py") else []
+    return " ".join([*start, program, shlex.join(arguments)]).strip()

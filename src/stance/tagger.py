@@ -1,0 +1,358 @@
+"""Takes text, an article or a stream of them; gives tagged articles, in order, in constant memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stance.calibration import Calibration
+from stance.errors import StanceError
+from stance.records import Article, Label, Sentence, Span, Stance, Target, with_targets
+from stance.runtime import Runtime, TorchRuntime
+from stance.schema import Facet, FloatArray, Schema
+from stance.segment import segment
+from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
+
+LOOK_AHEAD = 512
+"""Windows that are read ahead and sorted by length, to waste little on padding."""
+
+HUB_FILES = ("*.json", "model.safetensors", "README.md")
+
+
+@dataclass(frozen=True)
+class ArticleLogits:
+    """Raw logits of one article.
+
+    facets (sentences, width), stance (sentences, targets, stances), spans: per sentence the
+    offsets (n, 2) of its tokens and their logits (n, tracks, 3).
+    """
+
+    facets: FloatArray
+    stance: FloatArray
+    spans: list[tuple[NDArray[np.int32], FloatArray]]
+    truncated: frozenset[int]
+
+
+class Tagger:
+    """Holds a model and labels articles with it; see `from_pretrained`, `tag`, `tag_many`."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        encoder: WindowEncoder,
+        schema: Schema,
+        *,
+        calibration: Calibration | None = None,
+        trained: Iterable[str] = (),
+        name: str = "stance",
+        batch_tokens: int = 4096,
+    ) -> None:
+        self.runtime = runtime
+        self.encoder = encoder
+        self.schema = schema
+        self.calibration = calibration or Calibration()
+        self.trained = frozenset(trained)
+        self.name = name
+        self.batch_tokens = batch_tokens
+
+    @classmethod
+    def from_pretrained(
+        cls, model: str | Path, *, device: str = "auto", batch_tokens: int = 4096
+    ) -> Tagger:
+        """Load a model folder, or a model id of the Hugging Face Hub.
+
+        Args:
+            model: a folder that training wrote, or an id such as `organisation/name`.
+            device: auto, cpu, cuda, mps.
+            batch_tokens: padded tokens in one batch.
+
+        Raises:
+            StanceError: the folder is missing or is not a model of this package.
+        """
+        folder = find_model(model)
+        config = read_config(folder)
+        encoder = WindowEncoder.from_folder(
+            folder, special_tokens(config["special_tokens"]), Encoding(**config["encoding"])
+        )
+        return cls(
+            TorchRuntime.load(folder, device),
+            encoder,
+            Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
+            calibration=Calibration.load(folder / "calibration.json"),
+            trained=config.get("trained", ()),
+            name=model_name(folder, config),
+            batch_tokens=batch_tokens,
+        )
+
+    def tag(
+        self,
+        article: str | Mapping[str, Any] | Article,
+        targets: Sequence[str | Mapping[str, Any] | Target] = (),
+    ) -> Article:
+        """Label one article.
+
+        Args:
+            article: a text, a record as a dict, or an Article.
+            targets: entities (as text) or targets as dicts, added to the article's own.
+
+        Returns:
+            The article with all its fields and labelled sentences.
+
+        Raises:
+            RecordError: the record or a target is broken.
+        """
+        return next(self.tag_many([article], targets))
+
+    def tag_many(
+        self,
+        articles: Iterable[str | Mapping[str, Any] | Article],
+        targets: Sequence[str | Mapping[str, Any] | Target] = (),
+    ) -> Iterator[Article]:
+        """Label a stream of articles; yields them in order and reads only some windows ahead."""
+        prepared = (with_targets(self._prepare(article), targets) for article in articles)
+        for article, logits in self.logits(prepared):
+            yield self._label(article, logits)
+
+    def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
+        """The articles, with sentences, and their raw logits (before calibration), in order."""
+        chunk: list[tuple[Article, list[Window]]] = []
+        waiting = 0
+        for article in articles:
+            windows = self._windows(article)
+            chunk.append((article, windows))
+            waiting += max(1, len(windows))
+            if waiting >= LOOK_AHEAD:
+                yield from self._run(chunk)
+                chunk, waiting = [], 0
+        yield from self._run(chunk)
+
+    def _prepare(self, article: str | Mapping[str, Any] | Article) -> Article:
+        if isinstance(article, str):
+            article = Article.from_dict({"text": article})
+        elif not isinstance(article, Article):
+            article = Article.from_dict(article)
+        if article.sentences is None:
+            sentences = tuple(
+                Sentence(start, end, article.text[start:end])
+                for start, end in segment(article.text)
+            )
+            article = replace(article, sentences=sentences)
+        return article
+
+    def _windows(self, article: Article) -> list[Window]:
+        spans: list[Span] = [(s.start, s.end) for s in article.sentences or ()]
+        if not spans:
+            return []
+        sentences = self.encoder.tokenize_sentences(article, spans)
+        targets: list[Tokens] = []
+        if article.targets:
+            targets = self.encoder.tokenize_texts([target.text for target in article.targets])
+        return self.encoder.windows(sentences, targets)
+
+    def _run(
+        self, chunk: Sequence[tuple[Article, list[Window]]]
+    ) -> Iterator[tuple[Article, ArticleLogits]]:
+        places = [(a, w) for a, (_, windows) in enumerate(chunk) for w in range(len(windows))]
+        places.sort(key=lambda place: len(chunk[place[0]][1][place[1]]))
+        results = [self._empty(article) for article, _ in chunk]
+        for batch in self._batches(chunk, places):
+            windows = [chunk[a][1][w] for a, w in batch]
+            logits = self.runtime.run(pad(windows, self.encoder.special.pad))
+            for row, (a, _) in enumerate(batch):
+                _scatter(
+                    windows[row],
+                    logits.facets[row],
+                    logits.stance[row],
+                    logits.spans[row],
+                    results[a],
+                )
+        for (article, windows), result in zip(chunk, results, strict=True):
+            cut = frozenset(number for window in windows for number in window.truncated)
+            yield article, replace(result, truncated=cut)
+
+    def _batches(
+        self,
+        chunk: Sequence[tuple[Article, list[Window]]],
+        places: Sequence[tuple[int, int]],
+    ) -> Iterator[list[tuple[int, int]]]:
+        batch: list[tuple[int, int]] = []
+        for a, w in places:
+            length = len(chunk[a][1][w])
+            if batch and (len(batch) + 1) * length > self.batch_tokens:
+                yield batch
+                batch = []
+            batch.append((a, w))
+        if batch:
+            yield batch
+
+    def _empty(self, article: Article) -> ArticleLogits:
+        count = len(article.sentences or ())
+        nothing = (
+            np.zeros((0, 2), dtype=np.int32),
+            np.zeros((0, len(self.schema.spans), 3), dtype=np.float32),
+        )
+        return ArticleLogits(
+            facets=np.zeros((count, self.schema.width), dtype=np.float32),
+            stance=np.zeros(
+                (count, len(article.targets), len(self.schema.stance)), dtype=np.float32
+            ),
+            spans=[nothing] * count,
+            truncated=frozenset(),
+        )
+
+    def _label(self, article: Article, logits: ArticleLogits) -> Article:
+        facet_probs = self.calibration.facet_probabilities(logits.facets, self.schema)
+        stance_probs = self.calibration.stance_probabilities(logits.stance)
+        tag_probs = self.schema.tag_probabilities(facet_probs)
+        spans = "source" in self.trained
+        labelled: list[Sentence] = []
+        for row, sentence in enumerate(article.sentences or ()):
+            facets = {
+                facet.name: facet_label(facet, facet_probs[row, columns])
+                for facet, columns in self.schema.slices()
+            }
+            tracks = decode_spans(*logits.spans[row], self.schema.spans) if spans else None
+            labelled.append(
+                replace(
+                    sentence,
+                    truncated=row in logits.truncated,
+                    facets={**sentence.facets, **facets},
+                    tags=tuple(self.schema.tags_of({n: f.label for n, f in facets.items()})),
+                    tag_probs={
+                        tag.name: float(p)
+                        for tag, p in zip(self.schema.tags, tag_probs[row], strict=True)
+                    },
+                    stance=self._stances(stance_probs[row]),
+                    spans=tracks,
+                    speaker=None,
+                )
+            )
+        return replace(article, sentences=tuple(labelled), model=self.name)
+
+    def _stances(self, probs: FloatArray) -> tuple[Stance, ...]:
+        names = self.schema.stance
+        best = probs.argmax(-1)
+        return tuple(
+            Stance(
+                target,
+                names[best[target]],
+                float(row[best[target]]),
+                {name: float(p) for name, p in zip(names, row, strict=True)},
+            )
+            for target, row in enumerate(probs)
+        )
+
+
+def _scatter(
+    window: Window, facets: FloatArray, stance: FloatArray, spans: FloatArray, out: ArticleLogits
+) -> None:
+    """Put one window's logits at the sentences it owns."""
+    for row, (number, (start, end), owned) in enumerate(window.sentences):
+        if not owned:
+            continue
+        if window.first_group:
+            out.facets[number] = facets[row]
+            out.spans[number] = (window.offsets[start:end], spans[start:end])
+        for column, (target, _) in enumerate(window.targets):
+            out.stance[number, target] = stance[row, column]
+
+
+def facet_label(facet: Facet, probs: FloatArray) -> Label:
+    """The label of one facet from its probabilities, with the score of what is said.
+
+    For a multi facet the labels of probability 0.5 or more; the score is that of the whole set.
+    """
+    named = {label_key(label): float(p) for label, p in zip(facet.labels, probs, strict=True)}
+    if facet.kind == "single":
+        best = int(probs.argmax())
+        return Label(facet.labels[best], float(probs[best]), named)
+    held = tuple(str(label) for label, p in zip(facet.labels, probs, strict=True) if p >= 0.5)
+    return Label(held, float(np.where(probs >= 0.5, probs, 1 - probs).prod()), named)
+
+
+def label_key(label: str | bool) -> str:
+    """A label as the key of a `probs` object."""
+    return str(label).lower() if isinstance(label, bool) else label
+
+
+def decode_spans(
+    offsets: NDArray[np.int32], logits: FloatArray, tracks: Sequence[str]
+) -> dict[str, tuple[Span, ...]]:
+    """Spans of each track from the O/B/I logits of a sentence's tokens, by the best label each."""
+    best = logits.argmax(-1)
+    result: dict[str, tuple[Span, ...]] = {}
+    for column, track in enumerate(tracks):
+        spans: list[Span] = []
+        inside = False
+        for (start, end), label in zip(offsets.tolist(), best[:, column].tolist(), strict=True):
+            if start < 0:
+                continue
+            if label == 0:
+                inside = False
+            elif label == 1 or not inside:
+                spans.append((start, end))
+                inside = True
+            else:
+                spans[-1] = (spans[-1][0], end)
+        result[track] = tuple(span for span in spans if span[0] < span[1])
+    return result
+
+
+def find_model(model: str | Path) -> Path:
+    """The folder of a model: the path itself, or a download of a Hub id.
+
+    Raises:
+        StanceError: there is no such folder, and the name is no Hub id that can be fetched.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or str(model).count("/") != 1 or str(model).startswith("."):
+        raise StanceError(f"{model}: there is no such model folder")
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(str(model), allow_patterns=list(HUB_FILES)))
+    except Exception as error:
+        raise StanceError(
+            f"{model}: there is no such model folder, and fetching it from the Hub failed: {error}"
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder; raises `StanceError` if it is not of this package."""
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StanceError(f"{path}: there is no such file, so this is no model folder") from None
+    except ValueError as error:
+        raise StanceError(f"{path}: not JSON: {error}") from None
+    missing = [name for name in ("schema", "encoding", "special_tokens") if name not in config]
+    if config.get("model_type") != "stance" or missing:
+        raise StanceError(
+            f"{path}: this is not a model of the stance package (model_type "
+            f"{config.get('model_type')!r})"
+        )
+    return config
+
+
+def special_tokens(ids: Mapping[str, Any]) -> SpecialTokens:
+    """The special tokens from the model's config."""
+    first, second = ids["mention"]
+    return SpecialTokens(ids["cls"], ids["sep"], ids["pad"], (first, second))
+
+
+def model_name(folder: Path, config: Mapping[str, Any]) -> str:
+    """Name, version and the first digits of the hash of the weights."""
+    weights = folder / "model.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8] if weights.is_file() else ""
+    name = config.get("name") or folder.name
+    return " ".join(part for part in (str(name), str(config.get("version") or ""), digest) if part)

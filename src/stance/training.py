@@ -1,0 +1,516 @@
+"""Takes a Hydra config; gives a model folder: weights, tokenizer, schema, calibration, metrics, card.
+
+A recipe to be read from top to bottom: `train`. On `transformers.Trainer`, so distributed runs,
+mixed precision, resuming and trackers come with it; checkpoints lie apart from the model folder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+
+from stance import __version__
+from stance.calibration import Calibration, fit_temperature
+from stance.config import corpus_names, load_part, load_schema, plain
+from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
+from stance.errors import StanceError
+from stance.evaluation import measure
+from stance.losses import LossWeights, total_loss
+from stance.model import StanceConfig, StanceModel
+from stance.records import Article
+from stance.runtime import TorchRuntime
+from stance.schema import Schema
+from stance.tagger import Tagger, find_model, read_config
+from stance.training_data import (
+    Augmentation,
+    Collator,
+    Example,
+    TokenBudgetBatches,
+    WindowDataset,
+    label_counts,
+    make_example,
+    to_inputs,
+)
+from stance.windows import Encoding, WindowEncoder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+"""What is copied into a model folder from what transformers writes: data, no pickles."""
+
+CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+
+
+def train(cfg: DictConfig) -> Path:
+    """Train a model as the config says and write its folder.
+
+    Returns:
+        The model folder, `<output>/model`.
+
+    Raises:
+        StanceError: a wrong path, label, column or setting, in one sentence.
+    """
+    seed = int(cfg.seed)
+    set_seed(seed)
+    if cfg.threads:
+        torch.set_num_threads(int(cfg.threads))
+    schema = load_schema(cfg)
+    articles = load_part(cfg, "train", schema)
+    selection = [article for part in load_part(cfg, "selection", schema).values() for article in part]
+    model, encoder, tokenizer_folder = build_model(cfg, schema)
+    examples = make_examples(articles, schema, encoder)
+    counts = label_counts(examples, schema)
+    model.config.trained = sorted({*trained_heads(counts), *model.config.trained})
+    augmentation = Augmentation(**plain(cfg.trainer.augmentation))
+    trainer = StanceTrainer(
+        cfg=cfg,
+        model=model,
+        dataset=WindowDataset(examples, schema, encoder, augmentation, seed),
+        encoder=encoder,
+        weights=LossWeights(
+            heads=plain(cfg.trainer.loss.heads),
+            labels=class_weights(counts, str(cfg.trainer.loss.class_weights)),
+            label_smoothing=float(cfg.trainer.loss.label_smoothing),
+        ),
+        selection=selection,
+    )
+    started = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=start_point(cfg))
+    folder = Path(cfg.output) / "model"
+    if trainer.is_world_process_zero():
+        run = {
+            "minutes": round((time.monotonic() - started) / 60, 1),
+            "steps": result.global_step,
+            "best_score": trainer.state.best_metric,
+            "best_step": trainer.state.best_global_step,
+            "windows": len(trainer.dataset),
+            "tokens_per_epoch": sum(trainer.dataset.lengths),
+            "articles": {name: len(part) for name, part in articles.items()},
+            "selection": trainer.history,
+        }
+        write_model(folder, trainer, tokenizer_folder, run)
+    return folder
+
+
+def build_model(cfg: DictConfig, schema: Schema) -> tuple[StanceModel, WindowEncoder, Path]:
+    """A model with pretrained encoder and fresh heads, or one that starts from another model.
+
+    Returns:
+        The model, the window encoder, and a folder with the tokenizer's files.
+    """
+    if cfg.init_from:
+        return _continue_model(find_model(str(cfg.init_from)), cfg, schema)
+    from transformers import AutoConfig, AutoModel
+
+    source = EncoderSource(**plain(cfg.encoder))
+    folder = encoder_folder(source)
+    tokenizer, special = prepare_tokenizer(folder)
+    encoding = Encoding(**plain(cfg.encoding))
+    encoder_config = AutoConfig.from_pretrained(str(folder))
+    for name, value in source.overrides.items():
+        if not hasattr(encoder_config, name):
+            raise StanceError(f"encoder.overrides: the config of {source.name} has no {name!r}")
+        setattr(encoder_config, name, value)
+    limit = getattr(encoder_config, "max_position_embeddings", None)
+    if limit and encoding.max_tokens > limit - 2:
+        raise StanceError(
+            f"encoding.max_tokens={encoding.max_tokens} is more than {source.name} can read "
+            f"({limit} positions)"
+        )
+    pretrained = AutoModel.from_pretrained(str(folder), config=encoder_config, dtype=torch.float32)
+    pretrained.resize_token_embeddings(
+        max(len(tokenizer), encoder_config.vocab_size), mean_resizing=False
+    )
+    config = StanceConfig(
+        encoder=pretrained.config.to_diff_dict() | {"model_type": pretrained.config.model_type},
+        schema=schema.to_dict(),
+        encoding=encoding.to_dict(),
+        special_tokens={
+            "cls": special.cls,
+            "sep": special.sep,
+            "pad": special.pad,
+            "mention": list(special.mention),
+        },
+        head_dropout=float(cfg.trainer.head_dropout),
+        name=str(cfg.name),
+        version=__version__,
+    )
+    model = StanceModel(config)
+    missing = model.encoder.load_state_dict(pretrained.state_dict(), strict=False).missing_keys
+    if missing:
+        raise StanceError(f"{folder}: the encoder's weights lack {missing[0]}")
+    tokenizer_folder = Path(cfg.output) / "tokenizer"
+    tokenizer.save_pretrained(str(tokenizer_folder))
+    return model, WindowEncoder.from_folder(tokenizer_folder, special, encoding), tokenizer_folder
+
+
+def _continue_model(
+    folder: Path, cfg: DictConfig, schema: Schema
+) -> tuple[StanceModel, WindowEncoder, Path]:
+    """Weights of another stance model; the heads of facets with other labels start afresh."""
+    raw = read_config(folder)
+    old = StanceModel.from_pretrained(str(folder))
+    old_schema = Schema.from_dict(raw["schema"], where=str(folder / "config.json"))
+    config = StanceConfig.from_dict(old.config.to_dict())
+    config.schema = schema.to_dict()
+    config.name, config.version = str(cfg.name), __version__
+    if set(old_schema.spans) != set(schema.spans) or old_schema.stance != schema.stance:
+        raise StanceError(
+            f"{folder}: the model's stance labels and span tracks ({', '.join(old_schema.stance)}; "
+            f"{', '.join(old_schema.spans)}) are not those of the schema"
+        )
+    model = StanceModel(config)
+    state = {k: v for k, v in old.state_dict().items() if not k.startswith("facet_head.")}
+    model.load_state_dict(state, strict=False)
+    known = {facet: columns for facet, columns in old_schema.slices()}
+    with torch.no_grad():
+        for facet, columns in schema.slices():
+            if facet in known:
+                model.facet_head.weight[columns] = old.facet_head.weight[known[facet]]
+                model.facet_head.bias[columns] = old.facet_head.bias[known[facet]]
+    kept = {facet.name for facet in schema.facets if facet in known}
+    fresh = {facet.name for facet in old_schema.facets} - kept
+    config.trained = [head for head in old.config.trained if head not in fresh]
+    encoder = WindowEncoder.from_folder(
+        folder, config.get_special_tokens(), config.get_encoding()
+    )
+    return model, encoder, folder
+
+
+def make_examples(
+    articles: Mapping[str, Sequence[Article]], schema: Schema, encoder: WindowEncoder
+) -> list[Example]:
+    """The training articles of all corpora, tokenised."""
+    return [
+        make_example(article, schema, encoder, f"{name}/{article.id or number}")
+        for name, part in articles.items()
+        for number, article in enumerate(part)
+        if article.sentences
+    ]
+
+
+def trained_heads(counts: Mapping[str, np.ndarray[Any, Any]]) -> list[str]:
+    """Heads that have labels to learn from."""
+    return [name for name, count in counts.items() if count.sum() > 0]
+
+
+def class_weights(
+    counts: Mapping[str, np.ndarray[Any, Any]], kind: str
+) -> dict[str, list[float]]:
+    """A factor per label: `none`, `balanced` (inverse frequency) or `sqrt` (its square root).
+
+    The mean factor over the training labels is 1.
+    """
+    if kind == "none":
+        return {}
+    if kind not in ("balanced", "sqrt"):
+        raise StanceError(
+            f"trainer.loss.class_weights is {kind!r}, want 'none', 'balanced' or 'sqrt'"
+        )
+    power = 1.0 if kind == "balanced" else 0.5
+    result: dict[str, list[float]] = {}
+    for name, count in counts.items():
+        if count.sum() > 0:
+            weights = np.where(count > 0, (count.sum() / np.maximum(count, 1)) ** power, 1.0)
+            result[name] = (weights / (weights * count).sum() * count.sum()).tolist()
+    return result
+
+
+class StanceTrainer(Trainer):
+    """`transformers.Trainer` over windows: its loss, batches, learning rates and evaluation."""
+
+    def __init__(
+        self,
+        *,
+        cfg: DictConfig,
+        model: StanceModel,
+        dataset: WindowDataset,
+        encoder: WindowEncoder,
+        weights: LossWeights,
+        selection: Sequence[Article],
+    ) -> None:
+        self.cfg = cfg
+        self.dataset = dataset
+        self.window_encoder = encoder
+        self.weights = weights
+        self.selection = selection
+        self.schema = dataset.schema
+        self.history: list[dict[str, float]] = []
+        callbacks = []
+        if cfg.trainer.early_stopping_patience:
+            callbacks.append(EarlyStoppingCallback(int(cfg.trainer.early_stopping_patience)))
+        super().__init__(
+            model=model,
+            args=training_arguments(cfg),
+            train_dataset=dataset,
+            eval_dataset=dataset,
+            data_collator=Collator(encoder.special.pad),
+            callbacks=callbacks,
+        )
+        self.model_accepts_loss_kwargs = False
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Token-budget batches; each process takes its own share of them."""
+        batches = TokenBudgetBatches(
+            self.dataset,
+            budget=int(self.cfg.trainer.batch_tokens),
+            seed=int(self.cfg.seed),
+            rank=self.args.process_index,
+            world=self.args.world_size,
+        )
+        return EpochLoader(self.dataset, batch_sampler=batches, collate_fn=self.data_collator)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The weighted loss of all heads (see `stance.losses`)."""
+        output = model(**to_inputs(inputs))
+        loss = total_loss(output, inputs, self.schema, self.weights)
+        return (loss, output) if return_outputs else loss
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW with its own learning rate for heads, and a decay per layer of the encoder."""
+        if self.optimizer is None:
+            cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            self.optimizer = cls(
+                parameter_groups(
+                    self.model,
+                    encoder_rate=float(self.cfg.trainer.learning_rate),
+                    head_rate=float(self.cfg.trainer.head_learning_rate),
+                    layer_decay=float(self.cfg.trainer.layer_decay),
+                    weight_decay=float(self.cfg.trainer.weight_decay),
+                ),
+                **options,
+            )
+        return self.optimizer
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Figures on the selection part; `score` (their mean) is what early stopping looks at."""
+        predicted = list(self.tagger().tag_many(self.selection))
+        figures = measure(self.selection, predicted, self.schema, resamples=0)["headline"]
+        values = {name: figure["value"] for name, figure in figures.items()}
+        wanted = [name for name in plain(self.cfg.trainer.select_by) if name in values]
+        score = float(np.mean([values[name] for name in wanted or values])) if values else 0.0
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
+        metrics[f"{metric_key_prefix}_score"] = score
+        self.history.append(
+            {"step": self.state.global_step, "epoch": round(self.state.epoch or 0, 3)}
+            | {name: round(value, 4) for name, value in {**values, "score": score}.items()}
+        )
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def tagger(self, calibration: Calibration | None = None) -> Tagger:
+        """A tagger around the model as it is now."""
+        return Tagger(
+            TorchRuntime(self.model),
+            self.window_encoder,
+            self.schema,
+            calibration=calibration,
+            trained=self.model.config.trained,
+            name=str(self.cfg.name),
+        )
+
+
+class EpochLoader(DataLoader[Any]):
+    """A DataLoader that hands `set_epoch` on to its batch sampler."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the batches and targets of this epoch."""
+        sampler = self.batch_sampler
+        assert isinstance(sampler, TokenBudgetBatches)
+        sampler.set_epoch(epoch)
+
+
+def training_arguments(cfg: DictConfig) -> TrainingArguments:
+    """`TrainingArguments` from `trainer.arguments`, with what this package needs fixed."""
+    arguments = plain(cfg.trainer.arguments)
+    fixed = {
+        "output_dir": str(cfg.checkpoints),
+        "seed": int(cfg.seed),
+        "learning_rate": float(cfg.trainer.learning_rate),
+        "weight_decay": float(cfg.trainer.weight_decay),
+        "remove_unused_columns": False,
+        "metric_for_best_model": "score",
+        "greater_is_better": True,
+        "load_best_model_at_end": True,
+        "ddp_find_unused_parameters": False,
+    }
+    clash = set(arguments) & set(fixed)
+    if clash:
+        raise StanceError(
+            f"trainer.arguments.{min(clash)} is set by the package; see the config's other fields"
+        )
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(cfg.output) / "tensorboard"))
+    try:
+        return TrainingArguments(**arguments, **fixed)
+    except (TypeError, ValueError) as error:
+        raise StanceError(f"trainer.arguments: {error}") from error
+
+
+def parameter_groups(
+    model: StanceModel,
+    *,
+    encoder_rate: float,
+    head_rate: float,
+    layer_decay: float,
+    weight_decay: float,
+) -> list[dict[str, Any]]:
+    """Optimizer groups: heads, and the encoder's layers with rates that fall toward its input.
+
+    Layer-wise decay: Howard and Ruder, ULMFiT (ACL 2018). Biases and norms have no weight decay.
+    """
+    layers = sum(1 for _ in _layer_numbers(model))
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = head_rate
+        if name.startswith("encoder."):
+            depth = _layer_number(name)
+            below_top = layers if depth is None else layers - 1 - depth
+            rate = encoder_rate * layer_decay**below_top
+        decay = 0.0 if parameter.ndim < 2 else weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+def _layer_number(name: str) -> int | None:
+    """The number in `….layer.3.…` or `….layers.3.…`; None for the embeddings."""
+    parts = name.split(".")
+    for before, after in zip(parts, parts[1:], strict=False):
+        if before in ("layer", "layers") and after.isdigit():
+            return int(after)
+    return None
+
+
+def _layer_numbers(model: StanceModel) -> set[int]:
+    numbers = {_layer_number(name) for name, _ in model.encoder.named_parameters()}
+    return {number for number in numbers if number is not None}
+
+
+def start_point(cfg: DictConfig) -> str | None:
+    """The last whole checkpoint when `resume` is on; else the checkpoints of older runs are removed.
+
+    Raises:
+        StanceError: the checkpoints are of a run with another config.
+    """
+    folder = Path(cfg.checkpoints)
+    record = folder / "run.json"
+    now = {name: value for name, value in plain(cfg).items() if name not in ("resume", "output")}
+    now = json.loads(json.dumps({k: v for k, v in now.items() if k not in ("checkpoints",)}))
+    if cfg.resume and record.is_file():
+        before = json.loads(record.read_text(encoding="utf-8"))
+        if before != now:
+            wrong = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
+            raise StanceError(
+                f"{folder}: its checkpoints are of a run with another config (differs in "
+                f"{', '.join(wrong)}); use resume=false or another output"
+            )
+        whole = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
+        if whole:
+            return str(max(whole, key=lambda path: int(path.name.rsplit("-", 1)[1])))
+        return None
+    if int(os.environ.get("RANK", "0")) == 0:
+        for path in folder.glob("checkpoint-*"):
+            shutil.rmtree(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(now, indent=2), encoding="utf-8")
+    return None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was written to its end (a killed run can leave half of one)."""
+    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES):
+        return False
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
+    """Temperatures for the single facets and for stance, fitted on the selection part."""
+    logits: dict[str, list[np.ndarray[Any, Any]]] = {}
+    labels: dict[str, list[int]] = {}
+    for article, raw in tagger.logits(articles):
+        for row, sentence in enumerate(article.sentences or ()):
+            for facet, columns in tagger.schema.slices():
+                label = sentence.facets.get(facet.name)
+                if label is not None and facet.kind == "single":
+                    logits.setdefault(facet.name, []).append(raw.facets[row, columns])
+                    labels.setdefault(facet.name, []).append(facet.index(label.label))
+            for stance in sentence.stance:
+                logits.setdefault("stance", []).append(raw.stance[row, stance.target])
+                labels.setdefault("stance", []).append(tagger.schema.stance.index(stance.label))
+    return Calibration(
+        {name: fit_temperature(np.stack(rows), np.array(labels[name])) for name, rows in logits.items()}
+    )
+
+
+def write_model(
+    folder: Path, trainer: StanceTrainer, tokenizer_folder: Path, run: Mapping[str, Any]
+) -> None:
+    """Write the model folder from an allow-list: aside first, then in its place."""
+    aside = folder.with_name(folder.name + ".part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    trainer.model.save_pretrained(str(aside))
+    for name in MODEL_FILES:
+        if (tokenizer_folder / name).is_file() and not (aside / name).is_file():
+            shutil.copyfile(tokenizer_folder / name, aside / name)
+    for path in aside.iterdir():
+        if path.name not in MODEL_FILES:
+            path.unlink()
+    trainer.schema.save(aside / "schema.json")
+    calibrate(trainer.tagger(), trainer.selection).save(aside / "calibration.json")
+    record = {"run": dict(run), "config": plain(trainer.cfg), "versions": versions()}
+    (aside / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+
+
+def read_training(folder: str | Path) -> dict[str, Any]:
+    """What the training run left in a model folder: `run`, `config`, `versions`."""
+    data: dict[str, Any] = json.loads((Path(folder) / "training.json").read_text(encoding="utf-8"))
+    return data
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    from importlib.metadata import version
+
+    names = ("torch", "transformers", "tokenizers", "datasets", "scikit-learn", "numpy")
+    return {"stance-news": __version__, **{name: version(name) for name in names}}
