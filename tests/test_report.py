@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
 from huggingface_hub import ModelCard
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from stance.card import cell, table, trained_corpora, write_card
@@ -84,7 +84,7 @@ def own_corpus(path: Path, **labels: object) -> list[str]:
 
 
 def test_the_same_evaluation_gives_the_same_figures(model: Path, tmp_path: Path) -> None:
-    corpus = own_corpus(tmp_path / "own.jsonl", source="narrator", stance=["neutral"])
+    corpus = own_corpus(tmp_path / "own.jsonl", stance=["neutral"])
     cfg = config(f"model={model}", *corpus, "evaluation.baselines=[]")
     first = evaluate_model(model, cfg)
     assert set(first["parts"]["dev"]["corpora"]) == {"files"}
@@ -154,7 +154,7 @@ def test_the_card_of_other_data(tmp_path: Path, corpus: str, licence: str) -> No
 
 def test_a_local_encoder_is_no_base_model(tmp_path: Path) -> None:
     config = {**RECORD["config"], "encoder": {"name": str(tmp_path)}}  # type: ignore[dict-item]
-    fields, text = card_of(tmp_path, {**RECORD, "config": config})
+    fields, _ = card_of(tmp_path, {**RECORD, "config": config})
     assert "base_model" not in fields
 
 

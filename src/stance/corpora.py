@@ -100,7 +100,8 @@ def _dated(row: Mapping[str, Any]) -> Article:
     date = str(row.get("date") or "")
     if "/" in date:
         date = datetime.strptime(date, "%m/%d/%Y").date().isoformat()
-    return Article.from_dict({**row, "date": date or None})
+    publisher = str(row.get("publisher") or "").lower()  # BASIL has both "hpo" and "HPO"
+    return Article.from_dict({**row, "date": date or None, "publisher": publisher or None})
 
 
 def _polnear_spans(row: Mapping[str, Any]) -> Article:

@@ -49,9 +49,9 @@ def train(arguments: list[str] | None = None) -> None:
 
         folder = train_model(cfg)
         if cfg.evaluation.enabled and is_first_process():
-            from stance.report import evaluate_model
+            from stance.report import evaluate_model, print_headline
 
-            evaluate_model(folder, cfg)
+            print_headline(evaluate_model(folder, cfg))
         print(f"model: {folder}")
         return float(read_training(folder)["run"]["best_score"]) if is_first_process() else 0.0
 

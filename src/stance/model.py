@@ -98,8 +98,11 @@ class StanceModel(PreTrainedModel):
         schema = config.get_schema()
         fields = dict(config.encoder)
         encoder_config = AutoConfig.for_model(fields.pop("model_type"), **fields)
-        encoder_config._attn_implementation = config._attn_implementation
-        self.encoder = AutoModel.from_config(encoder_config)
+        # The encoder picks its own attention, except that export asks for the plain one.
+        eager = {"attn_implementation": "eager"} if config._attn_implementation == "eager" else {}
+        self.encoder = AutoModel.from_config(encoder_config, **eager)
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None  # never used here, and DDP wants a gradient everywhere
         width = int(encoder_config.hidden_size)
         self.dropout = nn.Dropout(config.head_dropout)
         self.facet_head = nn.Linear(width, schema.width)

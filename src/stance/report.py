@@ -116,7 +116,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
     for part, gold in parts.items():
         logger.info("tagging the %s part of %s", part, ", ".join(gold))
         tagged = {
-            name: _trained_only(list(tagger.tag_many(articles)), tagger)
+            name: list(tagger.tag_many(articles))
             for name, articles in gold.items()
         }
         predicted: dict[str, Corpora] = {"model": tagged}
@@ -169,38 +169,7 @@ def _kinds_of_labels(articles: Sequence[Article]) -> set[str]:
 
 def _heads(tagger: Tagger) -> set[str]:
     """Of the model's facets, "stance" and "spans" those that had labels in training."""
-    schema = tagger.schema
-    # A facet and a span track can share a name (both have a `source`), and then `trained` does not
-    # tell which of them had labels: give the facet the benefit of the doubt.
-    heads = {
-        facet.name
-        for facet in schema.facets
-        if facet.name in tagger.trained or facet.name in schema.spans
-    }
-    if "stance" in tagger.trained:
-        heads.add("stance")
-    if any(track in tagger.trained for track in schema.spans):
-        heads.add("spans")
-    return heads
-
-
-def _trained_only(articles: Sequence[Article], tagger: Tagger) -> list[Article]:
-    """The tagged articles without the labels of heads that never saw one: they are noise."""
-    heads = _heads(tagger)
-    return [
-        replace(
-            article,
-            sentences=tuple(
-                replace(
-                    sentence,
-                    facets={n: label for n, label in sentence.facets.items() if n in heads},
-                    stance=sentence.stance if "stance" in heads else (),
-                )
-                for sentence in article.sentences or ()
-            ),
-        )
-        for article in articles
-    ]
+    return {head.split("/")[0] for head in tagger.heads}
 
 
 def fit_baselines(folder: Path, cfg: DictConfig, schema: Schema) -> dict[str, baselines.Baseline]:

@@ -150,18 +150,25 @@ class Schema:
         return result
 
     def to_dict(self) -> dict[str, Any]:
-        """The schema as plain data; `from_dict` reads it back."""
+        """The schema as plain data; `from_dict` reads it back.
+
+        Facets and tags are lists: their order is that of the logits, and writers of JSON may sort
+        the keys of a mapping.
+        """
         return {
-            "facets": {
-                facet.name: {"labels": list(facet.labels), "kind": facet.kind}
+            "facets": [
+                {"name": facet.name, "labels": list(facet.labels), "kind": facet.kind}
                 for facet in self.facets
-            },
-            "tags": {
-                tag.name: "fallback"
-                if tag.when is None
-                else {name: list(labels) for name, labels in tag.when.items()}
+            ],
+            "tags": [
+                {
+                    "name": tag.name,
+                    "when": "fallback"
+                    if tag.when is None
+                    else {name: list(labels) for name, labels in tag.when.items()},
+                }
                 for tag in self.tags
-            },
+            ],
             "stance": list(self.stance),
             "spans": list(self.spans),
         }
@@ -175,13 +182,13 @@ class Schema:
         if unknown:
             raise StanceError(f"{where}: unknown entry {min(map(str, unknown))!r}")
         facets = tuple(
-            _facet(str(name), entry, where) for name, entry in _mapping(data, "facets", where)
+            _facet(str(name), entry, where) for name, entry in _entries(data, "facets", where)
         )
         if not facets:
             raise StanceError(f"{where}: facets: at least one facet is needed")
         by_name = {facet.name: facet for facet in facets}
         tags = tuple(
-            _tag(str(name), rule, by_name, where) for name, rule in _mapping(data, "tags", where)
+            _tag(str(name), rule, by_name, where) for name, rule in _entries(data, "tags", where)
         )
         if sum(tag.when is None for tag in tags) > 1:
             raise StanceError(f"{where}: tags: only one tag can be the fallback")
@@ -217,11 +224,24 @@ class Schema:
         )
 
 
-def _mapping(data: Mapping[Any, Any], key: str, where: str) -> Sequence[tuple[Any, Any]]:
-    entry = data.get(key, {})
-    if not isinstance(entry, Mapping):
+def _entries(data: Mapping[Any, Any], key: str, where: str) -> Sequence[tuple[Any, Any]]:
+    """Names with their entries, from a mapping (as people write it) or a list with `name`s."""
+    given = data.get(key, {})
+    if isinstance(given, Mapping):
+        return list(given.items())
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(entry, Mapping) and "name" in entry for entry in given
+    ):
         raise StanceError(f"{where}: {key}: want a mapping of names")
-    return list(entry.items())
+    names = [entry["name"] for entry in given]
+    if len(set(names)) < len(names):
+        raise StanceError(f"{where}: {key}: a name stands there twice")
+    if key == "tags":
+        return [(entry["name"], entry.get("when")) for entry in given]
+    return [
+        (entry["name"], {name: value for name, value in entry.items() if name != "name"})
+        for entry in given
+    ]
 
 
 def _names(

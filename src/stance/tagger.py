@@ -58,7 +58,7 @@ class Tagger:
         self.encoder = encoder
         self.schema = schema
         self.calibration = calibration or Calibration()
-        self.trained = frozenset(trained)
+        self.heads = frozenset(trained) or all_heads(schema)
         self.name = name
         self.batch_tokens = batch_tokens
 
@@ -208,33 +208,41 @@ class Tagger:
         )
 
     def _label(self, article: Article, logits: ArticleLogits) -> Article:
+        """Labels from logits; heads that never saw a label in training stay silent."""
         facet_probs = self.calibration.facet_probabilities(logits.facets, self.schema)
         stance_probs = self.calibration.stance_probabilities(logits.stance)
         tag_probs = self.schema.tag_probabilities(facet_probs)
-        spans = "source" in self.trained
+        known = [(f, columns) for f, columns in self.schema.slices() if f.name in self.heads]
+        own = {facet.name for facet in self.schema.facets}
+        tagged = self.schema.facets_of_tags() <= {facet.name for facet, _ in known}
+        tracks = [track for track in self.schema.spans if f"spans/{track}" in self.heads]
         labelled: list[Sentence] = []
         for row, sentence in enumerate(article.sentences or ()):
             facets = {
                 facet.name: facet_label(facet, facet_probs[row, columns])
-                for facet, columns in self.schema.slices()
+                for facet, columns in known
             }
-            tracks = decode_spans(*logits.spans[row], self.schema.spans) if spans else None
             labelled.append(
                 replace(
                     sentence,
                     truncated=row in logits.truncated,
-                    facets={**sentence.facets, **facets},
-                    tags=tuple(self.schema.tags_of({n: f.label for n, f in facets.items()})),
+                    facets={n: f for n, f in sentence.facets.items() if n not in own} | facets,
+                    tags=self._tags(facets) if tagged else None,
                     tag_probs={
-                        tag.name: float(p)
+                        tag.name: min(float(p), 1.0)
                         for tag, p in zip(self.schema.tags, tag_probs[row], strict=True)
-                    },
-                    stance=self._stances(stance_probs[row]),
-                    spans=tracks,
+                    }
+                    if tagged
+                    else None,
+                    stance=self._stances(stance_probs[row]) if "stance" in self.heads else (),
+                    spans=decode_spans(*logits.spans[row], self.schema.spans) if tracks else None,
                     speaker=None,
                 )
             )
         return replace(article, sentences=tuple(labelled), model=self.name)
+
+    def _tags(self, facets: Mapping[str, Label]) -> tuple[str, ...]:
+        return tuple(self.schema.tags_of({name: label.label for name, label in facets.items()}))
 
     def _stances(self, probs: FloatArray) -> tuple[Stance, ...]:
         names = self.schema.stance
@@ -248,6 +256,12 @@ class Tagger:
             )
             for target, row in enumerate(probs)
         )
+
+
+def all_heads(schema: Schema) -> frozenset[str]:
+    """Names of everything a model of this schema can say."""
+    facets = [facet.name for facet in schema.facets]
+    return frozenset([*facets, "stance", *(f"spans/{track}" for track in schema.spans)])
 
 
 def _scatter(

@@ -152,7 +152,8 @@ def build_model(cfg: DictConfig, schema: Schema) -> tuple[StanceModel, WindowEnc
         version=__version__,
     )
     model = StanceModel(config)
-    missing = model.encoder.load_state_dict(pretrained.state_dict(), strict=False).missing_keys
+    weights = pretrained.state_dict()
+    missing = model.encoder.load_state_dict(weights, strict=False).missing_keys
     if missing:
         raise StanceError(f"{folder}: the encoder's weights lack {missing[0]}")
     tokenizer_folder = Path(cfg.output) / "tokenizer"

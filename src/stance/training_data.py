@@ -335,7 +335,10 @@ class TokenBudgetBatches(Sampler[list[int]]):
 
 
 def label_counts(examples: Sequence[Example], schema: Schema) -> dict[str, NDArray[np.float64]]:
-    """How often each label of each facet, of stance and of each track occurs, for class weights."""
+    """How often each label occurs: by facet, for "stance", and for each "spans/<track>".
+
+    Of a track the number of spans, and of sentences whose spans are annotated.
+    """
     counts: dict[str, NDArray[np.float64]] = {}
     for column, facet in enumerate(schema.facets):
         values = np.concatenate([example.facets[:, column] for example in examples])
@@ -350,7 +353,7 @@ def label_counts(examples: Sequence[Example], schema: Schema) -> dict[str, NDArr
     stances = stances[stances != IGNORE]
     counts["stance"] = np.bincount(stances, minlength=len(schema.stance)).astype(float)
     for track in schema.spans:
-        counts[track] = np.array(
+        counts[f"spans/{track}"] = np.array(
             [
                 float(sum(len(s.get(track, ())) for e in examples for s in e.spans if s is not None)),
                 float(sum(s is not None for e in examples for s in e.spans)),

@@ -1,0 +1,58 @@
+# make demo: install, train on the bundled articles, evaluate, label the examples.
+# make test: install, run all tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+MODEL := outputs/starter/model
+
+.PHONY: help install demo train evaluate examples test lint types check format wheel clean
+
+help:
+	@grep -E '^# make|^[a-z]+:.*##' Makefile | sed 's/:.*## /: /'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else "stance needs Python 3.11 to 3.13: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+install: $(STAMP) ## everything into .venv
+
+demo: train examples ## install, train, evaluate, label the example articles
+
+train: $(STAMP) ## fine-tune on the bundled corpus and evaluate
+	$(BIN)/python scripts/train.py experiment=starter
+
+evaluate: $(STAMP) ## evaluate the trained model again
+	$(BIN)/python scripts/evaluate.py model=$(MODEL)
+
+examples: $(STAMP) ## label the example articles with the trained model
+	$(BIN)/stance tag data/examples/harbour.txt --model $(MODEL) --format table \
+		--target "Port Authority of Kelm" --target "Ilse Maarn" \
+		--claim "The port authority hid the results of the water tests."
+	$(BIN)/python scripts/tag.py model=$(MODEL) input=data/examples output=outputs/examples.jsonl
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## lint, types, tests
+
+format: $(STAMP) ## let ruff format everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(STAMP) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel
+
+clean: ## remove what was built and trained
+	rm -rf outputs build dist .pytest_cache .mypy_cache .ruff_cache

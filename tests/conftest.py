@@ -1,0 +1,102 @@
+"""Fixtures: a tiny tokenizer and encoder, and a model trained with them by the real recipe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+settings.register_profile("stance", deadline=None)
+settings.load_profile("stance")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def starter_texts() -> list[str]:
+    from stance.corpora import read_corpus
+
+    return [article.text for article in read_corpus("starter", None, "train")]
+
+
+def save_tokenizer(folder: Path, texts: Sequence[str], names: dict[str, str]) -> None:
+    """A real WordPiece tokenizer of 800 pieces; `names` are its special tokens by role."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordPiece(unk_token=names["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=800, special_tokens=list(names.values()))
+    tokenizer.train_from_iterator(texts, trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+
+
+BERT_TOKENS = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, starter_texts: list[str]) -> Path:
+    """A folder with a random two-layer BERT and its tokenizer, as the Hub would give it."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny") / "encoder"
+    save_tokenizer(folder, starter_texts, BERT_TOKENS)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=800,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=256,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+def tiny_overrides(encoder: Path, output: Path) -> list[str]:
+    """Overrides of `train` for a run of seconds with the tiny encoder."""
+    return [
+        "experiment=starter",
+        "debug=tiny",
+        "encoder=hub",
+        f"encoder.name={encoder}",
+        f"output={output}",
+        "trainer.learning_rate=2e-3",
+        "trainer.head_learning_rate=5e-3",
+        "evaluation.baselines=[]",
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder that the real recipe wrote."""
+    from hydra import compose, initialize_config_dir
+
+    from stance.training import train
+
+    output = tmp_path_factory.mktemp("run")
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        cfg = compose("train", overrides=tiny_overrides(tiny_encoder, output))
+    return train(cfg)
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path

@@ -1,0 +1,179 @@
+"""The tagger with a real (tiny) model: order, constant memory, offsets, independence of batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stance import Article, RecordError, StanceError, Tagger
+from stance.corpora import read_corpus
+from stance.tagger import decode_spans
+
+TEXT = (
+    "The ministry denied on Monday that its pilots had bombed the clinic in Ostrava Selo. "
+    "“This is a fabrication,” said its spokesman, Miro Kantar. Two witnesses disagreed."
+)
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_model: Path) -> Tagger:
+    return Tagger.from_pretrained(tiny_model)
+
+
+def labels(article: Article) -> list:
+    return [
+        (
+            sentence.tags,
+            {name: label.label for name, label in sentence.facets.items()},
+            [stance.label for stance in sentence.stance],
+        )
+        for sentence in article.sentences or ()
+    ]
+
+
+def test_tag_gives_the_record_of_the_contract(tagger: Tagger):
+    article = tagger.tag(TEXT, targets=["the ministry", {"kind": "claim", "text": "It was bombed"}])
+    record = article.to_dict()
+    assert record["text"] == TEXT
+    assert record["targets"] == [
+        {"kind": "entity", "text": "the ministry"},
+        {"kind": "claim", "text": "It was bombed"},
+    ]
+    assert len(record["sentences"]) == 3
+    for sentence in record["sentences"]:
+        assert TEXT[sentence["start"] : sentence["end"]] == sentence["text"]
+        assert sentence["source"]["label"] in ("official", "other", "narrator")
+        assert sentence["allegation"]["label"] in (True, False)
+        assert [row["target"] for row in sentence["stance"]] == [0, 1]
+        assert sum(sentence["source"]["probs"].values()) == pytest.approx(1, abs=1e-5)
+        assert sentence["source"]["score"] == max(sentence["source"]["probs"].values())
+        assert set(sentence["tag_probs"]) == {"official_statement", "allegation", "background"}
+        assert sentence["tags"]
+        assert sentence["truncated"] is False
+    assert record["model"].startswith("starter 0")
+    assert Article.from_dict(record) == article
+
+
+def test_every_field_of_the_input_is_kept(tagger: Tagger):
+    given = {"id": "a1", "text": TEXT, "title": "Denial", "date": "2026-01-31", "desk": {"n": 3}}
+    record = tagger.tag(given, targets=["Miro Kantar"]).to_dict()
+    assert {name: record[name] for name in given} == given
+
+
+def test_given_sentences_are_used(tagger: Tagger):
+    given = {"text": TEXT, "sentences": [{"start": 4, "end": 12}, {"start": 85, "end": 100}]}
+    sentences = tagger.tag(given).sentences or ()
+    assert [(s.start, s.end) for s in sentences] == [(4, 12), (85, 100)]
+
+
+def test_tag_many_keeps_the_order_and_reads_as_a_stream(tagger: Tagger):
+    taken = 0
+
+    def articles():
+        nonlocal taken
+        for number in range(3000):
+            taken += 1
+            yield {"id": str(number), "text": TEXT[: 20 + number % 150]}
+
+    stream = tagger.tag_many(articles())
+    assert [next(stream).id for _ in range(10)] == [str(n) for n in range(10)]
+    assert taken < 1500
+    assert [article.id for article in stream] == [str(n) for n in range(10, 3000)]
+
+
+def test_labels_do_not_depend_on_batch_size_or_order(tiny_model: Path, tagger: Tagger):
+    articles = read_corpus("starter", None, "dev") + read_corpus("starter", None, "test")
+    expected = {article.id: article for article in tagger.tag_many(articles)}
+    one = Tagger.from_pretrained(tiny_model, batch_tokens=1)
+    for other in (
+        list(one.tag_many(articles[:8])),
+        list(tagger.tag_many(reversed(articles))),
+        [tagger.tag(article) for article in articles[:8]],
+    ):
+        for article in other:
+            before = expected[article.id]
+            assert labels(article) == labels(before)
+            for new, old in zip(article.sentences or (), before.sentences or (), strict=True):
+                for stance, known in zip(new.stance, old.stance, strict=True):
+                    assert stance.score == pytest.approx(known.score, abs=1e-4)
+
+
+@settings(max_examples=40)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
+def test_any_text_is_tagged_and_offsets_hold(tagger: Tagger, text: str):
+    article = tagger.tag(text, targets=["x"])
+    sentences = article.sentences or ()
+    assert all(article.text[s.start : s.end] == s.text for s in sentences)
+    assert bool(sentences) == bool(text.strip())
+    assert all(len(s.stance) == 1 and s.tags for s in sentences)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n ",
+        "\x00\x01 nul and control \x1f characters.",
+        "\u202eright to left\u202c and back. שלום עולם. مرحبا بالعالم.",
+        "政府は水曜日に声明を発表した。市民は反対した。",
+        "🙂🙃 They laughed. 🧑‍🚒 They left.",
+        "word " * 3000,
+        "x" * 5000,
+    ],
+)
+def test_strange_input_is_labelled(tagger: Tagger, text: str):
+    article = tagger.tag(text, targets=["The mayor"])
+    assert article.text == text
+    assert all(article.text[s.start : s.end] == s.text for s in article.sentences or ())
+
+
+def test_an_overlong_sentence_is_marked_truncated(tagger: Tagger):
+    article = tagger.tag("The mayor said " + "no and " * 500 + "no. Then she left.")
+    assert [s.truncated for s in article.sentences or ()] == [True, False]
+
+
+def test_a_megabyte_and_five_hundred_targets(tagger: Tagger):
+    long = tagger.tag((TEXT + " ") * 6000)
+    assert len(long.text) > 1_000_000
+    assert len(long.sentences or ()) == 18000
+    many = tagger.tag(TEXT, targets=[f"target number {n}" for n in range(500)])
+    assert all(len(s.stance) == 500 for s in many.sentences or ())
+
+
+def test_facets_come_from_the_first_group_of_targets(tagger: Tagger):
+    few = tagger.tag(TEXT, targets=[f"the long name of target {n}" for n in range(4)])
+    many = tagger.tag(TEXT, targets=[f"the long name of target {n}" for n in range(60)])
+    assert len(many.sentences or ()) == len(few.sentences or ())
+
+
+def test_spans_are_left_out_where_the_model_never_learned_them(tagger: Tagger):
+    assert all(s.spans is None for s in tagger.tag(TEXT).sentences or ())
+
+
+def test_decode_spans_reads_bio():
+    offsets = np.array([[0, 3], [4, 6], [6, 9], [10, 12]], dtype=np.int32)
+    logits = np.zeros((4, 1, 3), dtype=np.float32)
+    for token, label in enumerate([1, 2, 0, 2]):
+        logits[token, 0, label] = 1
+    assert decode_spans(offsets, logits, ["cue"]) == {"cue": ((0, 6), (10, 12))}
+
+
+def test_broken_input_is_refused_with_its_field(tagger: Tagger):
+    with pytest.raises(RecordError, match="text: the field is missing"):
+        tagger.tag({"title": "x"})
+    with pytest.raises(RecordError, match="targets"):
+        tagger.tag(TEXT, targets=[3])
+
+
+def test_wrong_model_folders(tmp_path: Path):
+    with pytest.raises(StanceError, match="there is no such model folder"):
+        Tagger.from_pretrained(tmp_path / "missing")
+    with pytest.raises(StanceError, match=r"config\.json: there is no such file"):
+        Tagger.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(StanceError, match="not a model of the stance package"):
+        Tagger.from_pretrained(tmp_path)

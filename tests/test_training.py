@@ -1,0 +1,220 @@
+"""The recipe, run for real with a tiny encoder: folder, resume, repeat, distribute, continue."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, tiny_overrides
+from hydra import compose, initialize_config_dir
+
+from stance.errors import StanceError
+from stance.tagger import Tagger
+from stance.training import class_weights, is_whole, read_training, start_point, train
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def script(encoder: Path, output: Path, *extra: str) -> list[str]:
+    return [str(REPOSITORY / "scripts" / "train.py"), *tiny_overrides(encoder, output), *extra]
+
+
+def call(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def outcome(folder: Path) -> dict:
+    """What must be the same in two equal runs."""
+    run = read_training(folder)["run"]
+    return {name: run[name] for name in ("steps", "best_score", "best_step", "selection")}
+
+
+def test_a_model_folder_is_data(tiny_model: Path):
+    names = {path.name for path in tiny_model.iterdir()}
+    assert names >= {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "schema.json",
+        "calibration.json",
+        "training.json",
+    }
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    config = json.loads((tiny_model / "config.json").read_text())
+    assert config["trained"] == ["allegation", "source", "stance"]
+
+
+def test_the_loaded_model_predicts_what_the_trained_one_did(tiny_model: Path):
+    from stance.corpora import read_corpus
+    from stance.evaluation import measure
+
+    selection = read_corpus("starter", None, "selection")
+    tagger = Tagger.from_pretrained(tiny_model)
+    figures = measure(selection, list(tagger.tag_many(selection)), tagger.schema, resamples=0)
+    best = max(read_training(tiny_model)["run"]["selection"], key=lambda row: row["score"])
+    for name in ("tags_macro_f1", "source_macro_f1", "favor_against_f1"):
+        assert figures["headline"][name]["value"] == pytest.approx(best[name], abs=1e-4)
+
+
+def test_killed_and_resumed_equals_undisturbed(tiny_encoder: Path, tmp_path: Path):
+    more = (
+        "evaluation.enabled=false",
+        "trainer.arguments.num_train_epochs=2",
+        "trainer.arguments.eval_steps=0.25",
+        "trainer.arguments.save_steps=0.25",
+    )
+    undisturbed = script(tiny_encoder, tmp_path / "a", *more)
+    assert call([sys.executable, *undisturbed], tmp_path).returncode == 0
+
+    interrupted = script(tiny_encoder, tmp_path / "b", *more, "resume=true")
+    process = subprocess.Popen(
+        [sys.executable, *interrupted],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkpoints = tmp_path / "b" / "checkpoints"
+    give_up = time.monotonic() + 200
+    while not any(is_whole(path) for path in checkpoints.glob("checkpoint-*")):
+        assert process.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "b" / "model").exists()
+    assert call([sys.executable, *interrupted], tmp_path).returncode == 0
+    assert outcome(tmp_path / "b" / "model") == outcome(tmp_path / "a" / "model")
+    weights = [(tmp_path / run / "model" / "model.safetensors").read_bytes() for run in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_two_runs_with_one_seed_are_equal(tiny_encoder: Path, tiny_model: Path, tmp_path: Path):
+    folder = train(composed(*tiny_overrides(tiny_encoder, tmp_path)))
+    assert outcome(folder) == outcome(tiny_model)
+    assert (folder / "model.safetensors").read_bytes() == (
+        tiny_model / "model.safetensors"
+    ).read_bytes()
+
+
+def test_another_seed_is_another_run(tiny_encoder: Path, tiny_model: Path, tmp_path: Path):
+    folder = train(composed(*tiny_overrides(tiny_encoder, tmp_path), "seed=14"))
+    assert (folder / "model.safetensors").read_bytes() != (
+        tiny_model / "model.safetensors"
+    ).read_bytes()
+
+
+def test_two_processes_see_every_example_and_reach_the_same(
+    tiny_encoder: Path, tmp_path: Path
+):
+    more = ("evaluation.enabled=false", "trainer.batch_tokens=320", "corpus.limit=0.5")
+    scores = {}
+    for count in (1, 2):
+        output = tmp_path / str(count)
+        tokens = 640 // count
+        command = script(tiny_encoder, output, *more, f"trainer.batch_tokens={tokens}")
+        launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={count}", "--standalone"]
+        start = [sys.executable, *(launcher if count > 1 else []), *command]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            start, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        run = read_training(output / "model")["run"]
+        scores[count] = run["selection"][-1]["source_macro_f1"]
+        assert run["steps"] > 0
+    assert abs(scores[1] - scores[2]) < 0.1
+
+
+def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_path: Path):
+    rows = [
+        ("The minister said the bridge was safe.", "calm"),
+        ("Thieves! They stole every lamp in the harbour!", "angry"),
+    ]
+    labels = tmp_path / "labels.csv"
+    lines = [f'"{text} ({n})",{tone}' for n in range(15) for text, tone in rows]
+    labels.write_text("text,tone\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    schema = tmp_path / "schema.yaml"
+    schema.write_text(
+        "facets:\n  tone: {labels: [calm, angry]}\ntags:\n  rant: {tone: angry}\n", encoding="utf-8"
+    )
+    cfg = composed(
+        "corpus=files",
+        f"corpus.files.train={labels}",
+        f"+schema.file={schema}",
+        f"init_from={tiny_model}",
+        f"output={tmp_path / 'out'}",
+        "debug=tiny",
+        "corpus.limit=1.0",
+        "trainer.batch_tokens=320",
+        "trainer.head_learning_rate=1e-1",
+        "trainer.select_by=[]",
+    )
+    tagger = Tagger.from_pretrained(train(cfg))
+    assert [facet.name for facet in tagger.schema.facets] == ["tone"]
+    angry = tagger.tag("Thieves! They stole every lamp in the harbour! (99)").sentences
+    calm = tagger.tag("The minister said the bridge was safe. (99)").sentences
+    assert angry is not None
+    assert calm is not None
+    assert "rant" in angry[-1].tags
+    assert calm[0].tags == ()
+
+
+def test_checkpoints_of_another_config_are_refused(tiny_encoder: Path, tmp_path: Path):
+    cfg = composed(*tiny_overrides(tiny_encoder, tmp_path), "resume=true")
+    assert start_point(cfg) is None
+    other = composed(*tiny_overrides(tiny_encoder, tmp_path), "resume=true", "seed=99")
+    with pytest.raises(StanceError, match=r"another config \(differs in seed\)"):
+        start_point(other)
+
+
+def test_half_a_checkpoint_is_not_resumed_from(tmp_path: Path):
+    assert not is_whole(tmp_path)
+    for name in ("model.safetensors", "optimizer.pt", "scheduler.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "trainer_state.json").write_text('{"epoch": 1')
+    assert not is_whole(tmp_path)
+    (tmp_path / "trainer_state.json").write_text('{"epoch": 1}')
+    assert is_whole(tmp_path)
+
+
+def test_class_weights_average_one_over_the_labels():
+    counts = {"source": np.array([60.0, 30.0, 10.0]), "cue": np.array([0.0, 0.0])}
+    for kind in ("balanced", "sqrt"):
+        weights = class_weights(counts, kind)
+        assert set(weights) == {"source"}
+        assert np.dot(weights["source"], counts["source"]) == pytest.approx(100)
+        assert weights["source"][2] > weights["source"][0]
+    assert class_weights(counts, "none") == {}
+    with pytest.raises(StanceError, match="class_weights"):
+        class_weights(counts, "heavy")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["corpus=news", "corpus.dir=/nowhere"], "/nowhere/fakes.train.jsonl: there is no such"),
+        (["encoder.name=/nowhere"], "/nowhere: there is no such encoder folder"),
+        (["init_from=/nowhere/model"], "/nowhere/model: there is no such model folder"),
+        (["encoding.max_tokens=1000"], "encoding.max_tokens=1000 is more than"),
+        (["trainer.arguments.seed=3"], "trainer.arguments.seed is set by the package"),
+        (["+trainer.arguments.no_such=3"], "trainer.arguments: .*no_such"),
+        (["+encoder.overrides.no_such=3"], "encoder.overrides: the config of .* has no 'no_such'"),
+    ],
+)
+def test_wrong_settings_are_one_clear_sentence(tiny_encoder, tmp_path, overrides, message):
+    cfg = composed(*tiny_overrides(tiny_encoder, tmp_path), *overrides)
+    with pytest.raises(StanceError, match=message):
+        train(cfg)

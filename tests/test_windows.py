@@ -1,0 +1,178 @@
+"""Windows: every sentence owned once, everything within the budget, offsets into the article."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import BERT_TOKENS, save_tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stance.errors import StanceError
+from stance.records import Article, Target
+from stance.windows import Encoding, SpecialTokens, Tokens, WindowEncoder, pad
+
+SPECIAL = SpecialTokens(cls=2, sep=3, pad=0, mention=(800, 801))
+
+
+@pytest.fixture(scope="module")
+def tokenizer_folder(tmp_path_factory, starter_texts):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder, starter_texts, BERT_TOKENS)
+    return folder
+
+
+def encoder_for(folder, **fields) -> WindowEncoder:
+    return WindowEncoder.from_folder(folder, SPECIAL, Encoding(**fields))
+
+
+def tokens(length: int) -> Tokens:
+    return Tokens(list(range(10, 10 + length)), [(i, i + 1) for i in range(length)])
+
+
+class Bare(WindowEncoder):
+    """A window encoder for ready tokens: packing needs no tokenizer."""
+
+    def __init__(self, **fields) -> None:
+        self.special = SPECIAL
+        self.encoding = Encoding(**fields)
+
+
+lengths = st.lists(st.integers(1, 90), max_size=40)
+
+
+@given(
+    sentences=lengths,
+    targets=st.lists(st.integers(1, 40), max_size=12),
+    budget=st.integers(24, 200),
+    context=st.integers(0, 3),
+)
+def test_every_sentence_is_owned_once_in_every_target_group(sentences, targets, budget, context):
+    encoder = Bare(max_tokens=budget, context=context)
+    windows = encoder.windows([tokens(n) for n in sentences], [tokens(n) for n in targets])
+    assert all(len(window) <= budget for window in windows)
+    owned = [
+        (number, tuple(t for t, _ in window.targets))
+        for window in windows
+        for number, _, own in window.sentences
+        if own
+    ]
+    assert len(set(owned)) == len(owned)
+    groups = {group for _, group in owned}
+    assert sorted(t for group in groups for t in group) == list(range(len(targets) if owned else 0))
+    for group in groups:
+        assert [n for n, g in owned if g == group] == list(range(len(sentences)))
+    first = [n for w in windows if w.first_group for n, _, own in w.sentences if own]
+    assert first == list(range(len(sentences)))
+
+
+@given(sentences=lengths, budget=st.integers(24, 200))
+def test_truncated_marks_exactly_the_sentences_that_were_cut(sentences, budget):
+    encoder = Bare(max_tokens=budget, context=1)
+    windows = encoder.windows([tokens(n) for n in sentences], [])
+    seen = {
+        number: end - start
+        for window in windows
+        for number, (start, end), own in window.sentences
+        if own
+    }
+    cut = frozenset().union(*(window.truncated for window in windows))
+    assert cut == {number for number, length in seen.items() if length < sentences[number]}
+    assert all(length >= 1 for length in seen.values())
+
+
+def test_the_form_is_cls_targets_sentences_each_closed_by_sep(tokenizer_folder):
+    encoder = encoder_for(tokenizer_folder)
+    article = Article("He lied. She left.", targets=(Target("Nadir Aslani"), Target("Velmora")))
+    sentences = encoder.tokenize_sentences(article, [(0, 8), (9, 18)])
+    targets = encoder.tokenize_texts([target.text for target in article.targets])
+    (window,) = encoder.windows(sentences, targets)
+    assert window.input_ids[0] == SPECIAL.cls
+    assert window.input_ids.count(SPECIAL.sep) == 4
+    for number, (start, end), own in window.sentences:
+        assert own
+        assert window.input_ids[start:end] == sentences[number].ids
+        assert window.input_ids[end] == SPECIAL.sep
+    for number, positions in window.targets:
+        assert [window.input_ids[p] for p in positions] == targets[number].ids
+    assert (window.offsets[: window.sentences[0][1][0]] == -1).all()
+
+
+def test_offsets_lead_back_into_the_article(tokenizer_folder):
+    text = "Zoë wept. “Never,” 🙂 said Ås."
+    encoder = encoder_for(tokenizer_folder)
+    (window,) = encoder.windows(encoder.tokenize_sentences(Article(text), [(0, 9), (10, 29)]), [])
+    for number, (start, end), _ in window.sentences:
+        covered = window.offsets[start:end]
+        assert text[covered[0, 0] : covered[-1, 1]] == ["Zoë wept.", "“Never,” 🙂 said Ås."][number]
+
+
+def test_mentions_are_marked_and_belong_to_their_target(tokenizer_folder):
+    text = "The mayor praised him."
+    article = Article(text, targets=(Target("Orin Vale", mentions=((18, 21),)), Target("the mayor")))
+    encoder = encoder_for(tokenizer_folder)
+    (sentence,) = encoder.tokenize_sentences(article, [(0, len(text))])
+    opening, closing = SPECIAL.mention
+    marked = sentence.ids[sentence.ids.index(opening) : sentence.ids.index(closing) + 1]
+    assert encoder.tokenizer.decode(marked[1:-1]) == "him"
+    targets = encoder.tokenize_texts(["Orin Vale", "the mayor"])
+    (window,) = encoder.windows([sentence], targets)
+    first, second = (positions for _, positions in window.targets)
+    assert opening in [window.input_ids[p] for p in first]
+    assert opening not in [window.input_ids[p] for p in second]
+
+
+def test_text_that_looks_like_a_special_token_is_plain_text(tokenizer_folder):
+    encoder = encoder_for(tokenizer_folder)
+    (plain,) = encoder.tokenize_texts(["[SEP] <mention>"])
+    assert not set(plain.ids) & {SPECIAL.cls, SPECIAL.sep, SPECIAL.pad, *SPECIAL.mention}
+
+
+def test_many_targets_are_grouped_and_only_the_first_group_counts_for_facets():
+    encoder = Bare(max_tokens=100)
+    windows = encoder.windows([tokens(10)] * 3, [tokens(8)] * 50)
+    assert sorted({t for window in windows for t, _ in window.targets}) == list(range(50))
+    assert all(sum(len(p) + 1 for _, p in w.targets) <= 40 for w in windows)
+    assert {t for w in windows if w.first_group for t, _ in w.targets} == {0, 1, 2, 3}
+
+
+def test_no_sentences_no_windows_and_no_targets_one_empty_group():
+    encoder = Bare()
+    assert encoder.windows([], [tokens(3)]) == []
+    (window,) = encoder.windows([tokens(5)], [])
+    assert window.targets == []
+
+
+def test_pad_gives_the_masks_of_the_graph():
+    encoder = Bare(max_tokens=64)
+    windows = encoder.windows([tokens(20), tokens(30)], [tokens(4)])
+    batch = pad(windows, SPECIAL.pad)
+    size, length = batch["input_ids"].shape
+    assert size == len(windows)
+    assert length == max(len(window) for window in windows)
+    assert batch["sentence_mask"].shape[0::2] == (size, length)
+    for row, window in enumerate(windows):
+        assert batch["attention_mask"][row].sum() == len(window)
+        for s, (_, (start, end), _) in enumerate(window.sentences):
+            assert np.flatnonzero(batch["sentence_mask"][row, s]).tolist() == list(range(start, end))
+
+
+def test_an_encoding_without_room_is_refused():
+    with pytest.raises(StanceError, match="no room"):
+        Encoding(max_tokens=8)
+    with pytest.raises(StanceError, match="no room"):
+        Encoding(target_share=1.0)
+
+
+def test_sentences_of_a_real_article_are_all_owned(tokenizer_folder):
+    from stance.corpora import read_corpus
+
+    encoder = encoder_for(tokenizer_folder)
+    for article in read_corpus("starter", None, "dev"):
+        spans = [(s.start, s.end) for s in article.sentences or ()]
+        windows = encoder.windows(
+            encoder.tokenize_sentences(article, spans),
+            encoder.tokenize_texts([target.text for target in article.targets]),
+        )
+        owned = [n for w in windows if w.first_group for n, _, own in w.sentences if own]
+        assert owned == list(range(len(spans)))
