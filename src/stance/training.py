@@ -102,7 +102,7 @@ def train(cfg: DictConfig) -> Path:
             "windows": len(trainer.dataset),
             "tokens_per_epoch": sum(trainer.dataset.lengths),
             "articles": {name: len(part) for name, part in articles.items()},
-            "selection": trainer.history,
+            "selection": trainer.selection_history(),
         }
         write_model(folder, trainer, tokenizer_folder, run)
     return folder
@@ -252,7 +252,6 @@ class StanceTrainer(Trainer):
         self.weights = weights
         self.selection = selection
         self.schema = dataset.schema
-        self.history: list[dict[str, float]] = []
         callbacks = []
         if cfg.trainer.early_stopping_patience:
             callbacks.append(EarlyStoppingCallback(int(cfg.trainer.early_stopping_patience)))
@@ -319,15 +318,19 @@ class StanceTrainer(Trainer):
         score = float(np.mean([values[name] for name in wanted or values])) if values else 0.0
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         metrics[f"{metric_key_prefix}_score"] = score
-        self.history.append(
-            {"step": self.state.global_step, "epoch": round(self.state.epoch or 0, 3)}
-            | {name: round(value, 4) for name, value in {**values, "score": score}.items()}
-        )
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def selection_history(self) -> list[dict[str, float]]:
+        """Figures of every evaluation, those before a resume included."""
+        return [
+            {name.removeprefix("eval_"): value for name, value in entry.items()}
+            for entry in self.state.log_history
+            if "eval_score" in entry
+        ]
 
     def tagger(self, calibration: Calibration | None = None) -> Tagger:
         """A tagger around the model as it is now."""
