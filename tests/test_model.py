@@ -37,8 +37,13 @@ FAMILIES = {
     "MPNet": ({"pad_token_id": 1, "max_position_embeddings": 300}, ROBERTA_TOKENS),
     "DebertaV2": ({"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}, BERT_TOKENS),
     "ModernBert": (
-        {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2,
-         "eos_token_id": 3},
+        {
+            "pad_token_id": 0,
+            "cls_token_id": 2,
+            "sep_token_id": 3,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+        },
         BERT_TOKENS,
     ),
 }
@@ -56,11 +61,12 @@ def encoder_folder(request, tmp_path, starter_texts):
 
 
 def build(encoder, output):
+    output.mkdir(exist_ok=True)
     from conftest import REPOSITORY, tiny_overrides
 
     with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
         cfg = compose("train", overrides=tiny_overrides(encoder, output))
-    return build_model(cfg, load_schema(cfg))
+    return build_model(cfg, load_schema(cfg), output)
 
 
 def batch_for(encoder, count=3):

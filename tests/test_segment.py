@@ -1,7 +1,5 @@
 """Sentence spans: what always holds, how long it takes, and examples of news text (invented)."""
 
-# ruff: noqa: RUF001 (quotation marks of every kind are the subject)
-
 import time
 
 import pytest

@@ -71,9 +71,7 @@ def test_labels_stand_at_their_sentences_pairs_and_tokens(encoder):
     (_, (start, end), _), (_, (second, last), _) = row.window.sentences
     for column, (first, until) in enumerate([(0, 7), (8, 12), (13, 29)]):
         labels = row.spans[start:end, column]
-        inside = [
-            first <= a and b <= until for a, b in row.window.offsets[start:end].tolist()
-        ]
+        inside = [first <= a and b <= until for a, b in row.window.offsets[start:end].tolist()]
         assert [label > 0 for label in labels] == inside
         assert labels[inside.index(True)] == 1
         assert (labels[np.flatnonzero(inside)[1:]] == 2).all()

@@ -109,7 +109,9 @@ def test_offsets_lead_back_into_the_article(tokenizer_folder):
 
 def test_mentions_are_marked_and_belong_to_their_target(tokenizer_folder):
     text = "The mayor praised him."
-    article = Article(text, targets=(Target("Orin Vale", mentions=((18, 21),)), Target("the mayor")))
+    article = Article(
+        text, targets=(Target("Orin Vale", mentions=((18, 21),)), Target("the mayor"))
+    )
     encoder = encoder_for(tokenizer_folder)
     (sentence,) = encoder.tokenize_sentences(article, [(0, len(text))])
     opening, closing = SPECIAL.mention
@@ -154,7 +156,9 @@ def test_pad_gives_the_masks_of_the_graph():
     for row, window in enumerate(windows):
         assert batch["attention_mask"][row].sum() == len(window)
         for s, (_, (start, end), _) in enumerate(window.sentences):
-            assert np.flatnonzero(batch["sentence_mask"][row, s]).tolist() == list(range(start, end))
+            assert np.flatnonzero(batch["sentence_mask"][row, s]).tolist() == list(
+                range(start, end)
+            )
 
 
 def test_an_encoding_without_room_is_refused():

@@ -68,7 +68,7 @@ def probabilities(logits: FloatArray, facet: Facet) -> FloatArray:
     """Softmax for a single facet, a sigmoid per label for a multi facet."""
     if facet.kind == "single":
         return softmax(logits)
-    result: FloatArray = 1 / (1 + np.exp(-logits))
+    result: FloatArray = (1 / (1 + np.exp(-logits))).astype(np.float32)
     return result
 
 

@@ -53,8 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument(
         "--claim", action="append", default=[], metavar="SENTENCE", help="a claim (repeatable)"
     )
-    tag.add_argument("--format", choices=("table", "jsonl", "parquet"), help="default: table on a "
-                     "terminal, what the ending of --output says, else jsonl")
+    tag.add_argument(
+        "--format",
+        choices=("table", "jsonl", "parquet"),
+        help="default: table on a terminal, what the ending of --output says, else jsonl",
+    )
     tag.add_argument("--output", metavar="FILE", help="default: standard output")
     tag.add_argument("--probs", action="store_true", help="probabilities of all labels in JSONL")
     tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")

@@ -60,11 +60,17 @@ def load_part(cfg: DictConfig, part: str, schema: Schema) -> dict[str, list[Arti
             articles = join_spans(
                 articles,
                 read_corpus("polnear-spans", cfg.corpus.dir, "dev" if part == "dev" else "train")
-                + (read_corpus("polnear-spans", cfg.corpus.dir, "selection") if part != "dev" else []),
+                + (
+                    read_corpus("polnear-spans", cfg.corpus.dir, "selection")
+                    if part != "dev"
+                    else []
+                ),
             )
         share = float(cfg.corpus.limit)
         if part == "train" and share < 1:
-            kept = [a for a in articles if group_hash("limit/" + (a.id or a.text)) % 1000 < share * 1000]
+            kept = [
+                a for a in articles if group_hash("limit/" + (a.id or a.text)) % 1000 < share * 1000
+            ]
             articles = kept or articles[:1]
         check_labels(articles, schema, name)
         if articles:
@@ -97,7 +103,9 @@ def _own_part(cfg: DictConfig, part: str, schema: Schema) -> list[Article]:
         raise StanceError("corpus.files.train: want the path of your labelled articles")
     articles = read("train")
     cuts = [name for name in ("selection", "dev") if not files.get(name)]
-    order = sorted(range(len(articles)), key=lambda i: group_hash(f"{articles[i].id}/{articles[i].text}"))
+    order = sorted(
+        range(len(articles)), key=lambda i: group_hash(f"{articles[i].id}/{articles[i].text}")
+    )
     size = -(-len(articles) // 10)
     if len(articles) <= size * len(cuts):
         raise StanceError(

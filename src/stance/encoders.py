@@ -115,5 +115,6 @@ def prepare_tokenizer(folder: Path) -> tuple[PreTrainedTokenizerBase, SpecialTok
     last = tokenizer.eos_token_id if last is None else last
     if first is None or last is None or tokenizer.pad_token_id is None:
         raise StanceError(f"{folder}: the tokenizer lacks a start, separator or padding token")
-    opening, closing = tokenizer.convert_tokens_to_ids(list(MENTION_MARKERS))
+    vocabulary = tokenizer.get_vocab()
+    opening, closing = (vocabulary[marker] for marker in MENTION_MARKERS)
     return tokenizer, SpecialTokens(first, last, tokenizer.pad_token_id, (opening, closing))

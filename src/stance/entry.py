@@ -15,7 +15,9 @@ from stance.errors import StanceError, require
 from stance.resources import bundled
 
 
-def run(config_name: str, function: Callable[[Any], Any], arguments: list[str] | None = None) -> None:
+def run(
+    config_name: str, function: Callable[[Any], Any], arguments: list[str] | None = None
+) -> None:
     """Compose `configs/<config_name>.yaml` with the overrides given, and call `function` with it.
 
     A `StanceError` is printed as one sentence, and the exit status is 1.
@@ -76,9 +78,7 @@ def tag(arguments: list[str] | None = None) -> None:
         from stance.jobs import run as run_job
 
         counts = run_job(cfg)
-        print(
-            f"{counts.articles} articles, {counts.sentences} sentences, {counts.rejects} rejects"
-        )
+        print(f"{counts.articles} articles, {counts.sentences} sentences, {counts.rejects} rejects")
         if counts.rejects:
             sys.exit(1)
 

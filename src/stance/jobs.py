@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, cast, get_args
 
 from stance.errors import RecordError, StanceError
 from stance.readers import read_articles
@@ -15,14 +15,7 @@ from stance.records import Article
 from stance.tagger import Tagger
 from stance.writers import open_writer
 
-FORMATS = ("jsonl", "parquet")
-
-
-class Writer(Protocol):
-    """What takes tagged articles one by one."""
-
-    def write(self, article: Article) -> None:
-        """Write one article."""
+Format = Literal["jsonl", "parquet"]
 
 
 @dataclass
@@ -34,12 +27,12 @@ class Counts:
     rejects: int = 0
 
 
-def output_format(output: str | Path | None, given: str | None) -> str:
+def output_format(output: str | Path | None, given: str | None) -> Format:
     """`given`, or what the ending of the output file says; raises `StanceError` for another one."""
     name = given or (Path(output).suffix.lstrip(".") if output else "jsonl")
-    if name not in FORMATS:
-        raise StanceError(f"the output format {name!r} is not one of {', '.join(FORMATS)}")
-    return name
+    if name not in get_args(Format):
+        raise StanceError(f"the output format {name!r} is not one of {', '.join(get_args(Format))}")
+    return cast(Format, name)
 
 
 def read_inputs(
@@ -87,7 +80,7 @@ def tag_files(
     output: str | Path | BinaryIO,
     *,
     targets: Sequence[Any] = (),
-    format: str = "jsonl",
+    format: Format = "jsonl",
     probs: bool = False,
     rejects: str | Path | None = None,
 ) -> Counts:
@@ -107,9 +100,10 @@ def tag_files(
     with ExitStack() as stack:
         try:
             rejected = stack.enter_context(open(rejects, "wb")) if rejects else None
-            writer = stack.enter_context(open_writer(output, format, tagger.schema, probs=probs))
         except OSError as error:
             raise StanceError(f"{error.filename}: {error.strerror}") from error
+        writer = open_writer(output, format, tagger.schema, probs=probs)
+        stack.enter_context(writer)
         for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
             writer.write(article)
     return counts

@@ -52,9 +52,7 @@ def total_loss(
     stance = _cross_entropy(output.stance_logits, labels["stance_labels"], "stance", weights)
     spans = _cross_entropy(output.span_logits, labels["span_labels"], "", LossWeights())
     return (
-        total
-        + weights.heads.get("stance", 1.0) * stance
-        + weights.heads.get("spans", 1.0) * spans
+        total + weights.heads.get("stance", 1.0) * stance + weights.heads.get("spans", 1.0) * spans
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from stance.schema import DEFAULT, Schema
 from stance.windows import Encoding, SpecialTokens
@@ -19,7 +19,7 @@ from stance.windows import Encoding, SpecialTokens
 BIO = ("O", "B", "I")
 
 
-class StanceConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
+class StanceConfig(PretrainedConfig):
     """Configuration of `StanceModel`: the encoder's own config, the schema and the encoding.
 
     encoder: config of the encoder as plain data, with its `model_type`.
@@ -109,7 +109,7 @@ class StanceModel(PreTrainedModel):
         self.stance_hidden = nn.Linear(3 * width, width)
         self.stance_head = nn.Linear(width, len(schema.stance))
         self.span_head = nn.Linear(width, len(schema.spans) * len(BIO))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +115,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
     }
     for part, gold in parts.items():
         logger.info("tagging the %s part of %s", part, ", ".join(gold))
-        tagged = {
-            name: list(tagger.tag_many(articles))
-            for name, articles in gold.items()
-        }
+        tagged = {name: list(tagger.tag_many(articles)) for name, articles in gold.items()}
         predicted: dict[str, Corpora] = {"model": tagged}
         for baseline, predictor in fitted.items():
             predicted[baseline] = {name: predictor.predict(gold[name]) for name in gold}

@@ -61,7 +61,7 @@ class TorchRuntime:
                 device = "cuda"
             elif torch.backends.mps.is_available():
                 device = "mps"
-        return cls(model.to(device))
+        return cls(model.to(torch.device(device)))
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch, in float32."""
@@ -69,7 +69,7 @@ class TorchRuntime:
 
         device = self.model.device
         training = self.model.training
-        self.model.eval()
+        self.model.eval()  # type: ignore[no-untyped-call]
         with torch.inference_mode():
             output = self.model(
                 **{name: torch.from_numpy(array).to(device) for name, array in batch.items()}

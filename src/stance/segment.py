@@ -6,8 +6,6 @@ abbreviations of a newsroom in place of its own, which were learned from court d
 its boundaries are taken back afterwards. docs/segmentation.md has the figures and the known errors.
 """
 
-# ruff: noqa: RUF001 (quotation marks and dashes of every kind are the subject)
-
 import re
 from collections.abc import Iterator
 from functools import cache

@@ -1,4 +1,4 @@
-"""Takes text, an article or a stream of them; gives tagged articles, in order, in constant memory."""
+"""Takes text, an article or a stream of them; gives tagged articles, in order."""
 
 from __future__ import annotations
 

@@ -9,7 +9,11 @@ from rich.table import Table
 from stance.records import Article, Sentence
 
 COLORS = {"official_statement": "cyan", "allegation": "red", "background": "dim"}
-STANCES = {"favor": "[green]+ favor[/]", "against": "[red]− against[/]", "neutral": "[dim]· neutral[/]"}
+STANCES = {
+    "favor": "[green]+ favor[/]",
+    "against": "[red]− against[/]",
+    "neutral": "[dim]· neutral[/]",
+}
 
 
 class TableWriter:

@@ -1,4 +1,4 @@
-"""Takes a Hydra config; gives a model folder: weights, tokenizer, schema, calibration, metrics, card.
+"""Takes a Hydra config; gives a model folder: weights, tokenizer, schema, calibration, record.
 
 A recipe to be read from top to bottom: `train`. On `transformers.Trainer`, so distributed runs,
 mixed precision, resuming and trackers come with it; checkpoints lie apart from the model folder.
@@ -12,7 +12,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +22,17 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
 from stance import __version__
 from stance.calibration import Calibration, fit_temperature
-from stance.config import corpus_names, load_part, load_schema, plain
+from stance.config import load_part, load_schema, plain
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
 from stance.errors import StanceError
 from stance.evaluation import measure
@@ -47,7 +55,7 @@ from stance.training_data import (
 from stance.windows import Encoding, WindowEncoder
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -72,44 +80,52 @@ def train(cfg: DictConfig) -> Path:
         torch.set_num_threads(int(cfg.threads))
     schema = load_schema(cfg)
     articles = load_part(cfg, "train", schema)
-    selection = [article for part in load_part(cfg, "selection", schema).values() for article in part]
-    model, encoder, tokenizer_folder = build_model(cfg, schema)
-    examples = make_examples(articles, schema, encoder)
-    counts = label_counts(examples, schema)
-    model.config.trained = sorted({*trained_heads(counts), *model.config.trained})
-    augmentation = Augmentation(**plain(cfg.trainer.augmentation))
-    trainer = StanceTrainer(
-        cfg=cfg,
-        model=model,
-        dataset=WindowDataset(examples, schema, encoder, augmentation, seed),
-        encoder=encoder,
-        weights=LossWeights(
-            heads=plain(cfg.trainer.loss.heads),
-            labels=class_weights(counts, str(cfg.trainer.loss.class_weights)),
-            label_smoothing=float(cfg.trainer.loss.label_smoothing),
-        ),
-        selection=selection,
-    )
-    started = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=start_point(cfg))
-    folder = Path(cfg.output) / "model"
-    if trainer.is_world_process_zero():
-        run = {
-            "minutes": round((time.monotonic() - started) / 60, 1),
-            "steps": result.global_step,
-            "best_score": trainer.state.best_metric,
-            "best_step": trainer.state.best_global_step,
-            "windows": len(trainer.dataset),
-            "tokens_per_epoch": sum(trainer.dataset.lengths),
-            "articles": {name: len(part) for name, part in articles.items()},
-            "selection": trainer.selection_history(),
-        }
-        write_model(folder, trainer, tokenizer_folder, run)
+    selection = [
+        article for part in load_part(cfg, "selection", schema).values() for article in part
+    ]
+    with TemporaryDirectory(prefix="stance-tokenizer-") as scratch:
+        model, encoder, tokenizer_folder = build_model(cfg, schema, Path(scratch))
+        examples = make_examples(articles, schema, encoder)
+        counts = label_counts(examples, schema)
+        model.config.trained = sorted({*trained_heads(counts), *model.config.trained})
+        augmentation = Augmentation(**plain(cfg.trainer.augmentation))
+        trainer = StanceTrainer(
+            cfg=cfg,
+            model=model,
+            dataset=WindowDataset(examples, schema, encoder, augmentation, seed),
+            encoder=encoder,
+            weights=LossWeights(
+                heads=plain(cfg.trainer.loss.heads),
+                labels=class_weights(counts, str(cfg.trainer.loss.class_weights)),
+                label_smoothing=float(cfg.trainer.loss.label_smoothing),
+            ),
+            selection=selection,
+        )
+        started = time.monotonic()
+        result = trainer.train(resume_from_checkpoint=start_point(cfg))
+        folder = Path(cfg.output) / "model"
+        if trainer.is_world_process_zero():
+            run = {
+                "minutes": round((time.monotonic() - started) / 60, 1),
+                "steps": result.global_step,
+                "best_score": trainer.state.best_metric,
+                "best_step": trainer.state.best_global_step,
+                "windows": len(trainer.dataset),
+                "tokens_per_epoch": sum(trainer.dataset.lengths),
+                "articles": {name: len(part) for name, part in articles.items()},
+                "selection": trainer.selection_history(),
+            }
+            write_model(folder, trainer, tokenizer_folder, run)
     return folder
 
 
-def build_model(cfg: DictConfig, schema: Schema) -> tuple[StanceModel, WindowEncoder, Path]:
+def build_model(
+    cfg: DictConfig, schema: Schema, scratch: Path
+) -> tuple[StanceModel, WindowEncoder, Path]:
     """A model with pretrained encoder and fresh heads, or one that starts from another model.
+
+    Args:
+        scratch: an empty folder, for the files of a tokenizer with the mention markers added.
 
     Returns:
         The model, the window encoder, and a folder with the tokenizer's files.
@@ -156,9 +172,8 @@ def build_model(cfg: DictConfig, schema: Schema) -> tuple[StanceModel, WindowEnc
     missing = model.encoder.load_state_dict(weights, strict=False).missing_keys
     if missing:
         raise StanceError(f"{folder}: the encoder's weights lack {missing[0]}")
-    tokenizer_folder = Path(cfg.output) / "tokenizer"
-    tokenizer.save_pretrained(str(tokenizer_folder))
-    return model, WindowEncoder.from_folder(tokenizer_folder, special, encoding), tokenizer_folder
+    tokenizer.save_pretrained(str(scratch))
+    return model, WindowEncoder.from_folder(scratch, special, encoding), scratch
 
 
 def _continue_model(
@@ -179,7 +194,7 @@ def _continue_model(
     model = StanceModel(config)
     state = {k: v for k, v in old.state_dict().items() if not k.startswith("facet_head.")}
     model.load_state_dict(state, strict=False)
-    known = {facet: columns for facet, columns in old_schema.slices()}
+    known = dict(old_schema.slices())
     with torch.no_grad():
         for facet, columns in schema.slices():
             if facet in known:
@@ -188,9 +203,7 @@ def _continue_model(
     kept = {facet.name for facet in schema.facets if facet in known}
     fresh = {facet.name for facet in old_schema.facets} - kept
     config.trained = [head for head in old.config.trained if head not in fresh]
-    encoder = WindowEncoder.from_folder(
-        folder, config.get_special_tokens(), config.get_encoding()
-    )
+    encoder = WindowEncoder.from_folder(folder, config.get_special_tokens(), config.get_encoding())
     return model, encoder, folder
 
 
@@ -211,9 +224,7 @@ def trained_heads(counts: Mapping[str, np.ndarray[Any, Any]]) -> list[str]:
     return [name for name, count in counts.items() if count.sum() > 0]
 
 
-def class_weights(
-    counts: Mapping[str, np.ndarray[Any, Any]], kind: str
-) -> dict[str, list[float]]:
+def class_weights(counts: Mapping[str, np.ndarray[Any, Any]], kind: str) -> dict[str, list[float]]:
     """A factor per label: `none`, `balanced` (inverse frequency) or `sqrt` (its square root).
 
     The mean factor over the training labels is 1.
@@ -247,12 +258,13 @@ class StanceTrainer(Trainer):
         selection: Sequence[Article],
     ) -> None:
         self.cfg = cfg
+        self.stance_model = model
         self.dataset = dataset
         self.window_encoder = encoder
         self.weights = weights
         self.selection = selection
         self.schema = dataset.schema
-        callbacks = []
+        callbacks: list[TrainerCallback] = []
         if cfg.trainer.early_stopping_patience:
             callbacks.append(EarlyStoppingCallback(int(cfg.trainer.early_stopping_patience)))
         super().__init__(
@@ -291,10 +303,10 @@ class StanceTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW with its own learning rate for heads, and a decay per layer of the encoder."""
         if self.optimizer is None:
-            cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.model)
+            cls, options = self.get_optimizer_cls_and_kwargs(self.args, self.stance_model)
             self.optimizer = cls(
                 parameter_groups(
-                    self.model,
+                    self.stance_model,
                     encoder_rate=float(self.cfg.trainer.learning_rate),
                     head_rate=float(self.cfg.trainer.head_learning_rate),
                     layer_decay=float(self.cfg.trainer.layer_decay),
@@ -335,11 +347,11 @@ class StanceTrainer(Trainer):
     def tagger(self, calibration: Calibration | None = None) -> Tagger:
         """A tagger around the model as it is now."""
         return Tagger(
-            TorchRuntime(self.model),
+            TorchRuntime(self.stance_model),
             self.window_encoder,
             self.schema,
             calibration=calibration,
-            trained=self.model.config.trained,
+            trained=self.stance_model.config.trained,
             name=str(self.cfg.name),
         )
 
@@ -357,7 +369,7 @@ class EpochLoader(DataLoader[Any]):
 def training_arguments(cfg: DictConfig) -> TrainingArguments:
     """`TrainingArguments` from `trainer.arguments`, with what this package needs fixed."""
     arguments = plain(cfg.trainer.arguments)
-    fixed = {
+    fixed: dict[str, Any] = {
         "output_dir": str(cfg.checkpoints),
         "seed": int(cfg.seed),
         "learning_rate": float(cfg.trainer.learning_rate),
@@ -373,6 +385,8 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         raise StanceError(
             f"trainer.arguments.{min(clash)} is set by the package; see the config's other fields"
         )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available():
+        arguments = {"use_cpu": True, "ddp_backend": "gloo"} | arguments
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(cfg.output) / "tensorboard"))
     try:
         return TrainingArguments(**arguments, **fixed)
@@ -392,7 +406,7 @@ def parameter_groups(
 
     Layer-wise decay: Howard and Ruder, ULMFiT (ACL 2018). Biases and norms have no weight decay.
     """
-    layers = sum(1 for _ in _layer_numbers(model))
+    layers = len(_layer_numbers(model))
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -413,7 +427,7 @@ def parameter_groups(
 def _layer_number(name: str) -> int | None:
     """The number in `….layer.3.…` or `….layers.3.…`; None for the embeddings."""
     parts = name.split(".")
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in pairwise(parts):
         if before in ("layer", "layers") and after.isdigit():
             return int(after)
     return None
@@ -425,7 +439,7 @@ def _layer_numbers(model: StanceModel) -> set[int]:
 
 
 def start_point(cfg: DictConfig) -> str | None:
-    """The last whole checkpoint when `resume` is on; else the checkpoints of older runs are removed.
+    """The last whole checkpoint if `resume` is on; else checkpoints of older runs are removed.
 
     Raises:
         StanceError: the checkpoints are of a run with another config.
@@ -480,7 +494,10 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
                 logits.setdefault("stance", []).append(raw.stance[row, stance.target])
                 labels.setdefault("stance", []).append(tagger.schema.stance.index(stance.label))
     return Calibration(
-        {name: fit_temperature(np.stack(rows), np.array(labels[name])) for name, rows in logits.items()}
+        {
+            name: fit_temperature(np.stack(rows), np.array(labels[name]))
+            for name, rows in logits.items()
+        }
     )
 
 
@@ -491,7 +508,7 @@ def write_model(
     aside = folder.with_name(folder.name + ".part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    trainer.model.save_pretrained(str(aside))
+    trainer.stance_model.save_pretrained(str(aside))
     for name in MODEL_FILES:
         if (tokenizer_folder / name).is_file() and not (aside / name).is_file():
             shutil.copyfile(tokenizer_folder / name, aside / name)

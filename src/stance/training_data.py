@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from stance.corpora import group_hash, labels_of
+from stance.corpora import labels_of
 from stance.model import BIO
 from stance.records import Article, Sentence
 from stance.schema import Facet, Schema
@@ -162,7 +162,9 @@ class WindowDataset(Dataset[Row]):
         front = self._front(example)
         if front and self.augmentation.foreign:
             front += front // len(example.targets)
-        room = encoding.max_tokens - 1 - min(front, int(encoding.max_tokens * encoding.target_share))
+        room = (
+            encoding.max_tokens - 1 - min(front, int(encoding.max_tokens * encoding.target_share))
+        )
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}")
         start = 0
         if self.augmentation.recut and len(example.sentences) > 1:
@@ -276,8 +278,8 @@ class Collator:
 class TokenBudgetBatches(Sampler[list[int]]):
     """Batches of windows of like length, each at most `budget` padded tokens, in a random order.
 
-    The number of batches is that of epoch 0 in every epoch, and a multiple of the number of processes, of
-    which each takes every n-th batch; up to one batch a process is seen twice for that.
+    The number of batches is that of epoch 0 in every epoch. Each of `world` processes takes every
+    n-th batch; up to one batch a process is seen twice, so that all have the same number.
     """
 
     def __init__(
@@ -355,7 +357,9 @@ def label_counts(examples: Sequence[Example], schema: Schema) -> dict[str, NDArr
     for track in schema.spans:
         counts[f"spans/{track}"] = np.array(
             [
-                float(sum(len(s.get(track, ())) for e in examples for s in e.spans if s is not None)),
+                float(
+                    sum(len(s.get(track, ())) for e in examples for s in e.spans if s is not None)
+                ),
                 float(sum(s is not None for e in examples for s in e.spans)),
             ]
         )

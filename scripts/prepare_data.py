@@ -1,0 +1,10 @@
+"""Join our labels with your copy of a corpus (configs/prepare_data.yaml, docs/corpora.md).
+
+python scripts/prepare_data.py corpus=fakes source=FA-KES-Dataset.csv output=data/corpora
+"""
+
+from stance.entry import run
+from stance.standoff import prepare
+
+if __name__ == "__main__":
+    run("prepare_data", prepare)
