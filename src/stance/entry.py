@@ -50,12 +50,19 @@ def train(arguments: list[str] | None = None) -> None:
         from stance.training import train as train_model
 
         folder = train_model(cfg)
-        if cfg.evaluation.enabled and is_first_process():
+        if not is_first_process():
+            return 0.0
+        training = read_training(folder)
+        if cfg.evaluation.enabled:
             from stance.report import evaluate_model, print_headline
 
             print_headline(evaluate_model(folder, cfg))
+        else:
+            from stance.card import write_card
+
+            write_card(folder, training, {})
         print(f"model: {folder}")
-        return float(read_training(folder)["run"]["best_score"]) if is_first_process() else 0.0
+        return float(training["run"]["best_score"])
 
     run("train", train_and_evaluate, arguments)
 
