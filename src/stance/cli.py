@@ -1,4 +1,4 @@
-"""Takes the command line; gives `stance tag`, `stance train` and `stance evaluate`."""
+"""Takes the command line; gives the commands of `stance`: tag, agreement, train, evaluate, run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stance import __version__
+from stance import __version__, agreement
 from stance.errors import StanceError
 
 
@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")
     tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     tag.set_defaults(function=_tag)
+    measure = commands.add_parser("agreement", help="agreement of two label files")
+    agreement.add_arguments(measure)
+    measure.set_defaults(function=agreement.run)
     for name, text in (
         ("train", "train a model (Hydra overrides, such as experiment=starter)"),
         ("evaluate", "evaluate a model folder (model=FOLDER corpus=…)"),

@@ -30,7 +30,7 @@ from stance.resources import bundled
 
 PARTS = ("train", "dev")
 SHOWN = 5
-"""So many of the articles that do not match are named in the account."""
+"""So many of the articles that do not match for one reason are named in the account."""
 RUN = 6
 """Where a label repeats so many words of its article, their offsets are kept and not the words."""
 WESTERN = ("cp1252", "latin-1")
@@ -250,10 +250,13 @@ def join_corpus(corpus: str, source: str | Path, annotations: str | Path | None 
         )
     path = Path(source).expanduser()
     if not path.exists():
-        raise StanceError(f"{path}: there is no such file or folder; want {SOURCES[corpus].form}")
+        raise StanceError(f"{path}: there is no such file or folder, want {SOURCES[corpus].form}")
     folder = bundled("data/annotations") if annotations is None else Path(annotations)
     labels = {part: read_annotations(folder / f"{corpus}.{part}.jsonl") for part in PARTS}
-    lookup = SOURCES[corpus].open(path)
+    try:
+        lookup = SOURCES[corpus].open(path)
+    except OSError as error:
+        raise StanceError(f"{error.filename}: cannot be read: {error.strerror}") from error
     joined = Joined(corpus)
     for part in PARTS:
         joined.labelled[part] = len(labels[part])
@@ -281,7 +284,9 @@ def match(annotation: Annotation, original: Original) -> tuple[str, str | None] 
                 if _sha256(form) == annotation.sha256:
                     return form, title
     if same_length:
-        return Lost("other text", f"{original.place} has {annotation.length} other characters")
+        return Lost(
+            "other text", f"{original.place} has {annotation.length} characters, but not the same"
+        )
     length = len(original.versions[0][0])
     return Lost(
         "other length", f"{original.place} has {length} characters, not {annotation.length}"
@@ -313,7 +318,7 @@ def _sha256(text: str) -> str:
 
 
 def account(joined: Joined, shown: int = SHOWN) -> str:
-    """How many articles matched, how many did not and why, and the first of those by name."""
+    """How many articles matched, how many did not and why, and the first for each reason."""
     kept = {part: len(records) for part, records in joined.records.items()}
     total = sum(joined.labelled.values())
     parts = ", ".join(f"{part} {kept[part]} of {joined.labelled[part]}" for part in joined.labelled)
@@ -321,10 +326,12 @@ def account(joined: Joined, shown: int = SHOWN) -> str:
     untitled = sum(record["title"] is None for part in joined.records.values() for record in part)
     if untitled:
         lines.append(f"  {untitled} of them without a title: it is not in the source")
-    lines += [f"  {kind}: {n}" for kind, n in Counter(lost.kind for lost in joined.lost).items()]
-    lines += [f"    {lost.id}: {lost.detail}" for lost in joined.lost[:shown]]
-    if len(joined.lost) > shown:
-        lines.append(f"    … and {len(joined.lost) - shown} more (unmatched=FILE lists them all)")
+    for kind, count in Counter(lost.kind for lost in joined.lost).items():
+        named = [lost for lost in joined.lost if lost.kind == kind][:shown]
+        lines.append(f"  {kind}: {count}")
+        lines += [f"    {lost.id}: {lost.detail}" for lost in named]
+        if count > shown:
+            lines.append(f"    … and {count - shown} more (unmatched=FILE lists them all)")
     return "\n".join(lines)
 
 
@@ -402,7 +409,8 @@ def write_files(files: Mapping[Path, str]) -> None:
     except OSError as error:
         for path, before in moved:
             path.unlink() if before is None else path.write_bytes(before)
-        raise StanceError(f"{error.filename}: cannot be written: {error.strerror}") from error
+        name = error.filename2 or error.filename
+        raise StanceError(f"{name}: cannot be written: {error.strerror}") from error
     finally:
         for unfinished in aside.values():
             if unfinished.is_file():
