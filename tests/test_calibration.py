@@ -1,0 +1,63 @@
+"""Temperatures: what was scaled comes back, and probabilities stay probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stance.calibration import Calibration, fit_temperature, softmax
+from stance.errors import StanceError
+from stance.evaluation import expected_calibration_error
+from stance.schema import DEFAULT
+
+
+def sample(temperature: float, size: int = 20000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are `temperature` times too sharp for the labels drawn from them."""
+    rng = np.random.default_rng(5)
+    honest = rng.normal(0, 1.5, (size, 3)).astype(np.float32)
+    labels = (softmax(honest).cumsum(-1) < rng.random((size, 1))).sum(-1).clip(max=2)
+    return honest * np.float32(temperature), labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_the_temperature_is_found(temperature: float):
+    logits, labels = sample(temperature)
+    assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+
+
+def test_scaling_lowers_the_calibration_error():
+    logits, labels = sample(2.5)
+    correct = logits.argmax(-1) == labels
+    before = expected_calibration_error(softmax(logits).max(-1).astype(float), correct)
+    scaled = logits / np.float32(fit_temperature(logits, labels))
+    after = expected_calibration_error(softmax(scaled).max(-1).astype(float), correct)
+    assert before is not None
+    assert after is not None
+    assert after < 0.02 < before
+
+
+def test_few_labels_leave_the_temperature_alone():
+    logits, labels = sample(2.5, size=20)
+    assert fit_temperature(logits, labels) == 1.0
+
+
+@given(values=st.lists(st.floats(-60, 60, width=32), min_size=5, max_size=5))
+def test_facets_are_distributions_side_by_side(values: list[float]):
+    calibration = Calibration({"source": 2.0})
+    probs = calibration.facet_probabilities(np.array([values], dtype=np.float32), DEFAULT)
+    for _, columns in DEFAULT.slices():
+        assert probs[0, columns].sum() == pytest.approx(1, abs=1e-5)
+    assert ((probs >= 0) & (probs <= 1)).all()
+
+
+def test_saved_and_loaded(tmp_path: Path):
+    Calibration({"stance": 1.5}).save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json").temperature("stance") == 1.5
+    assert Calibration.load(tmp_path / "missing.json").temperature("stance") == 1.0
+    (tmp_path / "calibration.json").write_text('{"temperatures": 3}')
+    with pytest.raises(StanceError, match="not a calibration"):
+        Calibration.load(tmp_path / "calibration.json")
