@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance.calibration import Calibration, fit_temperature, softmax
+from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
 from stance.errors import StanceError
 from stance.evaluation import expected_calibration_error
 from stance.schema import DEFAULT
@@ -40,6 +40,26 @@ def test_scaling_lowers_the_calibration_error():
     assert after < 0.02 < before
 
 
+def test_weights_raise_the_macro_f1_of_a_rare_label():
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(5)
+    labels = (rng.random(20000) < 0.05).astype(int)
+    evidence = rng.normal(labels * 1.5, 1.0)
+    odds = 0.05 / 0.95 * np.exp(1.5 * evidence - 1.125)
+    probs = np.stack([1 / (1 + odds), odds / (1 + odds)], -1).astype(np.float32)
+    half = len(labels) // 2
+    weights = fit_weights(probs[:half], labels[:half])
+    plain = f1_score(labels[half:], probs[half:].argmax(-1), average="macro")
+    calibration = Calibration(weights={"allegation": weights})
+    chosen = f1_score(labels[half:], calibration.choose("allegation", probs[half:]), average="macro")
+    assert chosen > plain + 0.02
+
+
+def test_weights_are_one_where_a_label_is_too_rare():
+    assert fit_weights(np.full((100, 2), 0.5, dtype=np.float32), np.zeros(100, dtype=int)) == (1, 1)
+
+
 def test_few_labels_leave_the_temperature_alone():
     logits, labels = sample(2.5, size=20)
     assert fit_temperature(logits, labels) == 1.0
@@ -55,8 +75,9 @@ def test_facets_are_distributions_side_by_side(values: list[float]):
 
 
 def test_saved_and_loaded(tmp_path: Path):
-    Calibration({"stance": 1.5}).save(tmp_path / "calibration.json")
-    assert Calibration.load(tmp_path / "calibration.json").temperature("stance") == 1.5
+    calibration = Calibration({"stance": 1.5}, {"stance": (1.0, 2.0, 0.5)})
+    calibration.save(tmp_path / "calibration.json")
+    assert Calibration.load(tmp_path / "calibration.json") == calibration
     assert Calibration.load(tmp_path / "missing.json").temperature("stance") == 1.0
     (tmp_path / "calibration.json").write_text('{"temperatures": 3}')
     with pytest.raises(StanceError, match="not a calibration"):

@@ -219,7 +219,7 @@ class Tagger:
         labelled: list[Sentence] = []
         for row, sentence in enumerate(article.sentences or ()):
             facets = {
-                facet.name: facet_label(facet, facet_probs[row, columns])
+                facet.name: facet_label(facet, facet_probs[row, columns], self.calibration)
                 for facet, columns in known
             }
             labelled.append(
@@ -246,7 +246,7 @@ class Tagger:
 
     def _stances(self, probs: FloatArray) -> tuple[Stance, ...]:
         names = self.schema.stance
-        best = probs.argmax(-1)
+        best = self.calibration.choose("stance", probs)
         return tuple(
             Stance(
                 target,
@@ -278,14 +278,14 @@ def _scatter(
             out.stance[number, target] = stance[row, column]
 
 
-def facet_label(facet: Facet, probs: FloatArray) -> Label:
-    """The label of one facet from its probabilities, with the score of what is said.
+def facet_label(facet: Facet, probs: FloatArray, calibration: Calibration) -> Label:
+    """The label of one facet from its probabilities, with the probability of what is said.
 
     For a multi facet the labels of probability 0.5 or more; the score is that of the whole set.
     """
     named = {label_key(label): float(p) for label, p in zip(facet.labels, probs, strict=True)}
     if facet.kind == "single":
-        best = int(probs.argmax())
+        best = int(calibration.choose(facet.name, probs))
         return Label(facet.labels[best], float(probs[best]), named)
     held = tuple(str(label) for label, p in zip(facet.labels, probs, strict=True) if p >= 0.5)
     return Label(held, float(np.where(probs >= 0.5, probs, 1 - probs).prod()), named)

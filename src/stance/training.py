@@ -31,7 +31,7 @@ from transformers import (
 )
 
 from stance import __version__
-from stance.calibration import Calibration, fit_temperature
+from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
 from stance.config import load_part, load_schema, plain
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
 from stance.errors import StanceError
@@ -480,25 +480,28 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
-    """Temperatures for the single facets and for stance, fitted on the selection part."""
+    """Temperatures and decision weights of the single facets and of stance, on these articles."""
+    schema = tagger.schema
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
     labels: dict[str, list[int]] = {}
     for article, raw in tagger.logits(articles):
         for row, sentence in enumerate(article.sentences or ()):
-            for facet, columns in tagger.schema.slices():
+            for facet, columns in schema.slices():
                 label = sentence.facets.get(facet.name)
                 if label is not None and facet.kind == "single":
                     logits.setdefault(facet.name, []).append(raw.facets[row, columns])
                     labels.setdefault(facet.name, []).append(facet.index(label.label))
             for stance in sentence.stance:
                 logits.setdefault("stance", []).append(raw.stance[row, stance.target])
-                labels.setdefault("stance", []).append(tagger.schema.stance.index(stance.label))
-    return Calibration(
-        {
-            name: fit_temperature(np.stack(rows), np.array(labels[name]))
-            for name, rows in logits.items()
-        }
-    )
+                labels.setdefault("stance", []).append(schema.stance.index(stance.label))
+    temperatures: dict[str, float] = {}
+    weights: dict[str, tuple[float, ...]] = {}
+    for name, rows in logits.items():
+        stacked, gold = np.stack(rows), np.array(labels[name])
+        temperatures[name] = fit_temperature(stacked, gold)
+        scaled = softmax(stacked / np.float32(temperatures[name]))
+        weights[name] = fit_weights(scaled, gold)
+    return Calibration(temperatures, weights)
 
 
 def write_model(
