@@ -3,8 +3,7 @@
 python scripts/prepare_data.py corpus=fakes source=FA-KES-Dataset.csv output=data/corpora
 """
 
-from stance.entry import run
-from stance.standoff import prepare
+from stance.entry import prepare_data
 
 if __name__ == "__main__":
-    run("prepare_data", prepare)
+    prepare_data()

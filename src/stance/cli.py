@@ -1,24 +1,35 @@
-"""Takes the command line; gives the commands of `stance`: tag, agreement, train, evaluate, run."""
+"""Takes the command line; gives the commands of `stance`: tag, agreement, annotate, train, …"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stance import __version__, agreement
+from stance import __version__
 from stance.errors import StanceError
+
+
+HYDRA = {
+    "train": "train a model (Hydra overrides, such as experiment=starter)",
+    "evaluate": "evaluate a model folder (model=FOLDER corpus=…)",
+    "run": "label files into one output file (input=… output=… model=…)",
+    "prepare-data": "join our labels with your copy of a corpus (corpus=… source=…)",
+    "import-data": "read a published corpus or a tool's export (format=… input=… output=…)",
+}
+"""Commands that take Hydra overrides: the same entry points as the scripts."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command `stance`; a wrong input is one sentence and exit status 1."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] in ("train", "evaluate", "run"):
+    if words and words[0] in HYDRA:
         _hydra(words[0], words[1:])
         return
-    options = _parser().parse_args(words)
+    options = _parser(words[0] if words else "").parse_args(words)
     try:
         status = options.function(options)
     except StanceError as error:
@@ -32,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The parser; of the rarer commands only the one that was given is imported."""
     parser = argparse.ArgumentParser(
         prog="stance",
         description="Tags news sentences: who is speaking, what is alleged, which stance is taken.",
@@ -63,14 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")
     tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     tag.set_defaults(function=_tag)
-    measure = commands.add_parser("agreement", help="agreement of two label files")
-    agreement.add_arguments(measure)
-    measure.set_defaults(function=agreement.run)
     for name, text in (
-        ("train", "train a model (Hydra overrides, such as experiment=starter)"),
-        ("evaluate", "evaluate a model folder (model=FOLDER corpus=…)"),
-        ("run", "label files into one output file (input=… output=… model=…)"),
+        ("agreement", "agreement of two label files"),
+        ("annotate", "Label Studio tasks out, corrections back in"),
     ):
+        other = commands.add_parser(name, help=text)
+        if command == name:
+            module = importlib.import_module(f"stance.{name}")
+            module.add_arguments(other)
+            other.set_defaults(function=module.run)
+    for name, text in HYDRA.items():
         commands.add_parser(name, help=text)
     return parser
 
@@ -78,8 +92,15 @@ def _parser() -> argparse.ArgumentParser:
 def _hydra(command: str, words: list[str]) -> None:
     from stance import entry
 
+    function = {
+        "train": entry.train,
+        "evaluate": entry.evaluate,
+        "run": entry.tag,
+        "prepare-data": entry.prepare_data,
+        "import-data": entry.import_data,
+    }[command]
     try:
-        {"train": entry.train, "evaluate": entry.evaluate, "run": entry.tag}[command](words)
+        function(words)
     except StanceError as error:
         print(f"stance: {error}", file=sys.stderr)
         sys.exit(1)

@@ -272,7 +272,7 @@ def read_files(paths: Sequence[str | Path], schema: Schema) -> list[Article]:
                 raise error.at(path, line) from None
     names = [facet.name for facet in schema.facets]
     labelled = any(
-        set(sentence.facets) & set(names) or sentence.stance
+        set(sentence.facets) & set(names) or sentence.stance or sentence.spans is not None
         for article in articles
         for sentence in article.sentences or ()
     )

@@ -92,6 +92,28 @@ def tag(arguments: list[str] | None = None) -> None:
     run("tag", tag_config, arguments)
 
 
+def prepare_data(arguments: list[str] | None = None) -> None:
+    """Join our labels with the user's copy of a corpus (`configs/prepare_data.yaml`)."""
+
+    def join(cfg: Any) -> Any:
+        from stance.standoff import prepare
+
+        return prepare(cfg)
+
+    run("prepare_data", join, arguments)
+
+
+def import_data(arguments: list[str] | None = None) -> None:
+    """Read a published corpus or a tool's export (`configs/import_data.yaml`)."""
+
+    def convert(cfg: Any) -> Any:
+        from stance.importers import run as run_import
+
+        return run_import(cfg)
+
+    run("import_data", convert, arguments)
+
+
 def is_first_process() -> bool:
     """Whether this is the only process or the first one of a distributed run."""
     return os.environ.get("RANK", "0") == "0"

@@ -55,13 +55,10 @@ def labelling_config(schema: Schema, targets: int) -> str:
         ET.SubElement(labels, "Label", value=track, background=COLOURS[number % len(COLOURS)])
     ET.SubElement(left, "Header", value="$title", size="4")
     ET.SubElement(left, "Text", name=TEXT, value="$text", granularity="word")
+    side = ET.SubElement(root, "View", style="flex: 2; position: sticky; top: 0")
+    ET.SubElement(side, "Header", value="Click a sentence: its labels are here.", size="5")
     right = ET.SubElement(
-        root,
-        "View",
-        style="flex: 2; position: sticky; top: 0",
-        visibleWhen="region-selected",
-        whenTagName=REGION,
-        whenLabelValue=SENTENCE,
+        side, "View", visibleWhen="region-selected", whenTagName=REGION, whenLabelValue=SENTENCE
     )
     for facet in schema.facets:
         choice = "multiple" if facet.kind == "multi" else "single-radio"
@@ -134,7 +131,7 @@ def to_task(
     for row in result:
         value = row["value"]
         value["start"], value["end"] = positions[value["start"]], positions[value["end"]]
-    prediction = {"model_version": article.model or "", "result": result}
+    prediction: dict[str, Any] = {"model_version": article.model or "", "result": result}
     if score is not None:
         prediction["score"] = score
     return {"data": data, "predictions": [prediction]}
@@ -149,8 +146,8 @@ def _results(key: str, sentence: Sentence, schema: Schema) -> Iterator[dict[str,
 
     def item(kind: str, name: str, values: Sequence[str], score: float | None = None) -> Any:
         value = {"start": sentence.start, "end": sentence.end, "text": sentence.text}
-        field = "text" if kind == "textarea" else kind
-        return _result(key, name, kind, {**value, field: list(values)}, score)
+        place = "text" if kind == "textarea" else kind
+        return _result(key, name, kind, {**value, place: list(values)}, score)
 
     yield item("labels", REGION, [SENTENCE])
     for facet in schema.facets:
@@ -297,7 +294,7 @@ def _people(completed_by: object) -> list[str]:
 
 
 def _regions(result: object, article: Article, schema: Schema) -> list[_Region]:
-    """The regions of an annotation, sorted by their place; what was said of the task comes first."""
+    """The regions of an annotation by their place; what is said of the whole task comes first."""
     if not isinstance(result, list):
         raise RecordError("want a list", field="result")
     regions: dict[str | None, _Region] = {}
@@ -357,31 +354,37 @@ def _add_result(
 def _span_reader(result: Sequence[Any], text: str) -> Callable[[Mapping[str, Any]], Span | None]:
     """What turns the offsets of a value into code points.
 
-    They are UTF-16 code units only where the regions' own texts say so.
+    They are taken for UTF-16 code units only where the regions' own texts say so. Raises
+    `RecordError` if neither fits: then the text is not the one that was annotated.
     """
     units = utf16_positions(text)
-
-    def code_points(value: Mapping[str, Any]) -> Span | None:
-        return _span(value, len(text), lambda offset: offset)
-
-    def utf16(value: Mapping[str, Any]) -> Span | None:
-        return _span(value, units[-1], partial(_code_point, units))
-
-    def right(read: Callable[[Mapping[str, Any]], Span | None], value: Mapping[str, Any]) -> bool:
-        try:
-            span = read(value)
-        except RecordError:
-            return False
-        return span is None or _letters(text[slice(*span)]) == _letters(value["text"])
-
-    # Regions without a text of their own (and text areas, whose text is what was typed) say nothing.
-    values = [row.get("value") for row in result if isinstance(row, Mapping)]
+    readers = (
+        partial(_span, length=len(text), convert=lambda offset: offset),
+        partial(_span, length=units[-1], convert=partial(_code_point, units)),
+    )
+    # The text of a text area is what somebody typed, a list.
+    values = [row["value"] for row in result if isinstance(row, Mapping) and "value" in row]
     telling = [v for v in values if isinstance(v, Mapping) and isinstance(v.get("text"), str)]
-    if units[-1] == len(text) or all(right(code_points, value) for value in telling):
-        return code_points
-    if all(right(utf16, value) for value in telling):
-        return utf16
-    return code_points
+    for read in readers:
+        if all(_reads(read, value, text) for value in telling):
+            return read
+    wrong = next(value for value in telling if not _reads(readers[0], value, text))
+    raise RecordError(
+        f"the region {wrong['text']!r} is not the text from {wrong.get('start')} to "
+        f"{wrong.get('end')}",
+        field="result",
+    )
+
+
+def _reads(
+    read: Callable[[Mapping[str, Any]], Span | None], value: Mapping[str, Any], text: str
+) -> bool:
+    """Whether the span that is read from the value has the value's text."""
+    try:
+        span = read(value)
+    except RecordError:
+        return False
+    return span is None or _letters(text[slice(*span)]) == _letters(value["text"])
 
 
 def _letters(text: str) -> str:
@@ -413,19 +416,14 @@ def _code_point(units: Sequence[int], offset: int) -> int:
 
 def _corrected(article: Article, regions: Sequence[_Region], schema: Schema) -> Article:
     """The article with the sentences and labels of an annotation in place of its own."""
+    _check_owners(regions, article)
     before = {(sentence.start, sentence.end): sentence for sentence in article.sentences or ()}
     sentences: list[Sentence] = []
     for region in regions:
         if SENTENCE in region.labels and region.span is not None:
-            old = before.get(region.span) or Sentence(
-                *region.span, article.text[slice(*region.span)]
-            )
+            new = Sentence(*region.span, article.text[slice(*region.span)])
+            old = before.get(region.span, new)
             sentences.append(_sentence(old, region, article, schema))
-        elif region.choices or region.texts:
-            raise RecordError(
-                f"labels of a sentence on a region that is none ({_quote(region, article)})",
-                field="result",
-            )
     _check_apart(sentences)
     return replace(article, sentences=_with_spans(sentences, regions, article, schema))
 
@@ -440,12 +438,23 @@ def _foreign(article: Article, regions: Sequence[_Region], schema: Schema) -> Ar
         return _corrected(article, regions, schema)
     text = article.text
     about_task = [region for region in regions if region.span is None]
-    if about_task:
-        whole = Sentence(0, len(text), text)
+    _check_owners([region for region in regions if region.span is not None], article)
+    if about_task and text.strip():
+        start = len(text) - len(text.lstrip())
+        whole = Sentence(start, start + len(text.strip()), text.strip())
         sentences = [_sentence(whole, about_task[0], article, schema)]
     else:
         sentences = [Sentence(start, end, text[start:end]) for start, end in segment(text)]
     return replace(article, sentences=_with_spans(sentences, regions, article, schema))
+
+
+def _check_owners(regions: Sequence[_Region], article: Article) -> None:
+    for region in regions:
+        if SENTENCE not in region.labels and (region.choices or region.texts):
+            raise RecordError(
+                f"labels of a sentence on a region that is none ({_quote(region, article)})",
+                field="result",
+            )
 
 
 def _check_apart(sentences: Sequence[Sentence]) -> None:
@@ -462,13 +471,13 @@ def _quote(region: _Region, article: Article) -> str:
 
 def _sentence(old: Sentence, region: _Region, article: Article, schema: Schema) -> Sentence:
     """The sentence with the labels of its region; those that say the same as before are kept."""
-    facets = {name: label for name, label in old.facets.items()}
+    facets = dict(old.facets)
     for facet in schema.facets:
-        label = _facet_label(facet, region.choices.get(facet.name, []), old.facets.get(facet.name))
-        facets.pop(facet.name, None)
-        if label is not None:
+        label = _facet_label(facet, region.choices.get(facet.name, []), facets.get(facet.name))
+        if label is None:
+            facets.pop(facet.name, None)
+        else:
             facets[facet.name] = label
-    facets = {name: facets[name] for name in (*old.facets, *facets) if name in facets}
     tags, probabilities = old.tags, old.tag_probs
     if facets != old.facets:
         known = schema.facets_of_tags() <= set(facets)
@@ -484,7 +493,7 @@ def _sentence(old: Sentence, region: _Region, article: Article, schema: Schema) 
         tags=tags,
         tag_probs=probabilities,
         stance=_stances(old, region, article, schema),
-        speaker=old.speaker if same else (speakers or [None])[0],
+        speaker=old.speaker if same else next(iter(speakers), None),
     )
 
 
@@ -543,7 +552,8 @@ def _with_spans(
                     raise RecordError(
                         f"a span lies in no sentence: {_quote(region, article)}", field="result"
                     )
-    unknown = all(sentence.spans is None for sentence in sentences)
+    before = {(old.start, old.end): old for old in article.sentences or ()}
+    known = any(old.spans is not None for old in before.values())
     result: list[Sentence] = []
     for sentence in sentences:
         new = {
@@ -551,7 +561,8 @@ def _with_spans(
             for track, spans in marked.items()
         }
         same = all(spans == _own_spans(sentence, track) for track, spans in new.items())
-        if not same or (unknown and any(marked.values())):
+        fresh = known and (sentence.start, sentence.end) not in before
+        if not same or fresh or (any(marked.values()) and not known):
             tracks = {track: tuple(spans) for track, spans in new.items()}
             sentence = replace(sentence, spans={**(sentence.spans or {}), **tracks})
         result.append(sentence)

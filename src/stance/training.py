@@ -497,7 +497,7 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     temperatures: dict[str, float] = {}
     weights: dict[str, tuple[float, ...]] = {}
     for name, rows in logits.items():
-        stacked, gold = np.stack(rows), np.array(labels[name])
+        stacked, gold = np.stack(rows), np.array(labels[name], dtype=np.int64)
         temperatures[name] = fit_temperature(stacked, gold)
         scaled = softmax(stacked / np.float32(temperatures[name]))
         weights[name] = fit_weights(scaled, gold)
