@@ -52,7 +52,9 @@ def test_weights_raise_the_macro_f1_of_a_rare_label():
     weights = fit_weights(probs[:half], labels[:half])
     plain = f1_score(labels[half:], probs[half:].argmax(-1), average="macro")
     calibration = Calibration(weights={"allegation": weights})
-    chosen = f1_score(labels[half:], calibration.choose("allegation", probs[half:]), average="macro")
+    chosen = f1_score(
+        labels[half:], calibration.choose("allegation", probs[half:]), average="macro"
+    )
     assert chosen > plain + 0.02
 
 

@@ -45,7 +45,7 @@ def test_a_table_for_people(tiny_model: Path, in_folder: Path, capsys: pytest.Ca
         == 0
     )
     shown = capsys.readouterr().out
-    assert "Ana Brule" in shown
+    assert "[1] Ana Brule" in shown
     assert "It rained" in shown
 
 

@@ -41,7 +41,7 @@ MISTAKES = {
     "label outside the schema": (
         {"labels.csv": CSV.replace("5.,narrator", "5.,oracle").encode()},
         ["corpus.files.train=labels.csv"],
-        'sentences[0].source: label "oracle" is not one of the labels of facet \'source\'',
+        "sentences[0].source: label \"oracle\" is not one of the labels of facet 'source'",
     ),
     "invalid UTF-8": (
         {"labels.csv": CSV.encode() + b"It \xff.,narrator,false\n"},

@@ -2,69 +2,61 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from stance.records import Article, Sentence
 
 COLORS = {"official_statement": "cyan", "allegation": "red", "background": "dim"}
-STANCES = {
-    "favor": "[green]+ favor[/]",
-    "against": "[red]− against[/]",
-    "neutral": "[dim]· neutral[/]",
-}
+STANCES = {"favor": "[green]+ favor[/]", "against": "[red]− against[/]"}
 
 
 class TableWriter:
-    """Prints every article as a table: tags, source, stance toward each target, the sentence."""
+    """Prints every article as a table: labels on the left, the sentence on the right."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
-
-    def __enter__(self) -> TableWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing is held open."""
 
     def write(self, article: Article) -> None:
         """Print one article."""
         self.console.print(article_table(article))
 
 
-def article_table(article: Article) -> Table:
-    """The table of one tagged article."""
+def article_table(article: Article) -> Group:
+    """Title, numbered targets, and a row a sentence; readable from 60 columns on."""
     title = " · ".join(filter(None, (article.title or article.id, article.publisher, article.date)))
-    table = Table(title=escape(title) or None, title_justify="left", pad_edge=False, expand=True)
-    table.add_column("tags", no_wrap=True)
-    table.add_column("source", no_wrap=True)
-    for target in article.targets:
-        table.add_column(escape(_short(target.text, 24)), max_width=24, min_width=11)
+    lines = [Text(title, style="bold")] if title else []
+    lines += [
+        Text(f"[{number}] {target.text}" + (" (claim)" if target.kind == "claim" else ""))
+        for number, target in enumerate(article.targets, 1)
+    ]
+    table = Table(show_header=False, pad_edge=False, expand=True, show_lines=True)
+    table.add_column("labels", no_wrap=True)
     table.add_column("sentence", ratio=1)
     for sentence in article.sentences or ():
-        table.add_row(*_cells(sentence, len(article.targets)))
-    return table
+        text = escape(" ".join(sentence.text.split()))
+        table.add_row(_labels(sentence), text + (" [yellow](cut)[/]" if sentence.truncated else ""))
+    return Group(*lines, table)
 
 
-def _cells(sentence: Sentence, targets: int) -> list[str]:
-    tags = "\n".join(f"[{COLORS.get(tag, 'none')}]{escape(tag)}[/]" for tag in sentence.tags or ())
+def _labels(sentence: Sentence) -> str:
+    """Tags, source, and every stance that is not neutral."""
+    lines = [f"[{COLORS.get(tag, 'none')}]{escape(tag)}[/]" for tag in sentence.tags or ()]
     source = sentence.facets.get("source")
-    cells = [tags, "" if source is None else _scored(escape(str(source.label)), source.score)]
-    for number in range(targets):
-        stance = sentence.stance_toward(number)
-        if stance is None:
-            cells.append("")
-        else:
-            cells.append(_scored(STANCES.get(stance.label, escape(stance.label)), stance.score))
-    text = " ".join(sentence.text.split())
-    cells.append(escape(text) + (" [yellow](cut)[/]" if sentence.truncated else ""))
-    return cells
+    if source is not None:
+        lines.append(_scored(escape(str(source.label)), source.score))
+    lines += [
+        _scored(
+            f"\\[{stance.target + 1}] {STANCES.get(stance.label, escape(stance.label))}",
+            stance.score,
+        )
+        for stance in sentence.stance
+        if stance.label != "neutral"
+    ]
+    return "\n".join(lines)
 
 
 def _scored(label: str, score: float | None) -> str:
     return label if score is None else f"{label} [dim]{score:.2f}[/]"
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
