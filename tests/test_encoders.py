@@ -1,4 +1,4 @@
-"""Where pretrained weights come from: a folder, the Hub's cache, or a package that carries a copy."""
+"""Where pretrained weights come from: a folder, the Hub's cache, or a package with a copy."""
 
 from __future__ import annotations
 

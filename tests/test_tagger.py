@@ -50,9 +50,8 @@ def test_tag_gives_the_record_of_the_contract(tagger: Tagger):
         assert sentence["allegation"]["label"] in (True, False)
         assert [row["target"] for row in sentence["stance"]] == [0, 1]
         assert sum(sentence["source"]["probs"].values()) == pytest.approx(1, abs=1e-5)
-        assert (
-            sentence["source"]["score"] == sentence["source"]["probs"][sentence["source"]["label"]]
-        )
+        source = sentence["source"]
+        assert source["score"] == source["probs"][source["label"]]
         assert set(sentence["tag_probs"]) == {"official_statement", "allegation", "background"}
         assert sentence["tags"]
         assert sentence["truncated"] is False
