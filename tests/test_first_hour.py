@@ -8,19 +8,10 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from hydra import compose, initialize_config_dir
 
-from stance.errors import MissingExtra, require
-
-
-def train(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stance", "train", "corpus=files", "output=out", *overrides],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+from stance.config import load_part, load_schema
+from stance.errors import MissingExtra, StanceError, require
 
 
 CSV = "text,source,allegation\n" + "".join(f"It rained {n}.,narrator,false\n" for n in range(30))
@@ -31,7 +22,7 @@ MISTAKES = {
     "wrong column": (
         {"labels.csv": b"sentence,source\nIt rained.,narrator\n"},
         ["corpus.files.train=labels.csv"],
-        "labels.csv: text: there is no column 'text' (the columns are sentence, source)",
+        "labels.csv: text: there is no column 'text' (the columns are 'sentence', 'source')",
     ),
     "no labels": (
         {"labels.csv": b"text,origin\nIt rained.,narrator\n"},
@@ -66,18 +57,39 @@ MISTAKES = {
 }
 
 
+def composed(*overrides: str):
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        return compose("train", overrides=["corpus=files", "output=out", *overrides])
+
+
 @pytest.mark.parametrize("mistake", list(MISTAKES))
-def test_training(tmp_path: Path, mistake: str):
+def test_training(in_folder: Path, mistake: str):
     files, overrides, message = MISTAKES[mistake]
     for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    done = train(tmp_path, *overrides)
+        (in_folder / name).write_bytes(data)
+    cfg = composed(*overrides)
+    with pytest.raises(StanceError) as error:
+        load_part(cfg, "train", load_schema(cfg))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_script_says_it_in_one_sentence(in_folder: Path):
+    (in_folder / "labels.csv").write_text(CSV.replace("5.,narrator", "5.,oracle"))
+    done = subprocess.run(
+        [sys.executable, "-m", "stance", "train", "corpus=files", "output=out"]
+        + ["corpus.files.train=labels.csv"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode != 0
     told = [line for line in done.stderr.splitlines() if line.startswith("stance: ")]
     assert len(told) == 1
-    assert message in told[0]
+    assert 'label "oracle" is not one of' in told[0]
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out" / "model").exists()
+    assert not (in_folder / "out" / "model").exists()
 
 
 def test_a_model_of_another_schema(tiny_model: Path, tmp_path: Path):

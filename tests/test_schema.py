@@ -44,6 +44,8 @@ def test_the_default_schema_is_the_one_in_the_configs() -> None:
 
 def test_every_schema_in_the_configs_loads() -> None:
     for path in CONFIGS.glob("*.yaml"):
+        if path.name == "file.yaml":  # names a file of the user's
+            continue
         assert Schema.load(path).facets == DEFAULT.facets
 
 

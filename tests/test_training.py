@@ -145,7 +145,7 @@ def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_pa
         ("Thieves! They stole every lamp in the harbour!", "angry"),
     ]
     labels = tmp_path / "labels.csv"
-    lines = [f'"{text} ({n})",{tone}' for n in range(15) for text, tone in rows]
+    lines = [f'"{text} ({n})",{tone}' for n in range(40) for text, tone in rows]
     labels.write_text("text,tone\n" + "\n".join(lines) + "\n", encoding="utf-8")
     schema = tmp_path / "schema.yaml"
     schema.write_text(
@@ -161,18 +161,19 @@ def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_pa
         "debug=tiny",
         "corpus.limit=1.0",
         "trainer.batch_tokens=320",
-        "trainer.head_learning_rate=2e-2",
-        "trainer.arguments.num_train_epochs=12",
+        "trainer.learning_rate=1e-3",
+        "trainer.head_learning_rate=5e-3",
+        "trainer.arguments.num_train_epochs=30",
         "trainer.select_by=[]",
     )
     tagger = Tagger.from_pretrained(train(cfg))
     assert [facet.name for facet in tagger.schema.facets] == ["tone"]
-    angry = tagger.tag("Thieves! They stole every lamp in the harbour! (99)").sentences
-    calm = tagger.tag("The minister said the bridge was safe. (99)").sentences
-    assert angry is not None
-    assert calm is not None
-    assert "rant" in angry[-1].tags
-    assert calm[0].tags == ()
+    said: dict[str, tuple[str, ...] | None] = {}
+    for text, tone in rows:
+        whole = {"text": f"{text} (99)", "sentences": [{"start": 0, "end": len(text) + 5}]}
+        (sentence,) = tagger.tag(whole).sentences or ()
+        said[tone] = sentence.tags
+    assert said == {"calm": (), "angry": ("rant",)}
 
 
 def test_checkpoints_of_another_config_are_refused(tiny_encoder: Path, tmp_path: Path):
