@@ -13,7 +13,6 @@ from hydra import compose, initialize_config_dir
 from stance.config import load_part, load_schema
 from stance.errors import MissingExtra, StanceError, require
 
-
 CSV = "text,source,allegation\n" + "".join(f"It rained {n}.,narrator,false\n" for n in range(30))
 
 MISTAKES = {
@@ -77,8 +76,10 @@ def test_training(in_folder: Path, mistake: str):
 def test_the_script_says_it_in_one_sentence(in_folder: Path):
     (in_folder / "labels.csv").write_text(CSV.replace("5.,narrator", "5.,oracle"))
     done = subprocess.run(
-        [sys.executable, "-m", "stance", "train", "corpus=files", "output=out"]
-        + ["corpus.files.train=labels.csv"],
+        [
+            *(sys.executable, "-m", "stance", "train", "corpus=files", "output=out"),
+            "corpus.files.train=labels.csv",
+        ],
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,7 +12,6 @@ from typing import Any
 from stance import __version__
 from stance.errors import StanceError
 
-
 HYDRA = {
     "train": "train a model (Hydra overrides, such as experiment=starter)",
     "evaluate": "evaluate a model folder (model=FOLDER corpus=…)",
