@@ -499,8 +499,8 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     for name, rows in logits.items():
         stacked, gold = np.stack(rows), np.array(labels[name], dtype=np.int64)
         temperatures[name] = fit_temperature(stacked, gold)
-        scaled = softmax(stacked / np.float32(temperatures[name]))
-        weights[name] = fit_weights(scaled, gold)
+        scaled = (stacked / temperatures[name]).astype(np.float32)
+        weights[name] = fit_weights(softmax(scaled), gold)
     return Calibration(temperatures, weights)
 
 
