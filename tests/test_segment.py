@@ -75,18 +75,23 @@ def test_strange_text_is_covered(text: str) -> None:
 PATHOLOGICAL = ['"', ".", "a", "\n", '."', "!?", "word ", ". ", "?” ", "U.S. ", "a\n", "\r\n", "。"]
 
 
+def seconds(text: str) -> float:
+    """Processor time of the fastest of three runs: others on the machine make the rest slower."""
+    runs = []
+    for _ in range(3):
+        started = time.process_time()
+        segment(text)
+        runs.append(time.process_time() - started)
+    return min(runs)
+
+
 @pytest.mark.parametrize("unit", PATHOLOGICAL)
 def test_time_is_linear(unit: str) -> None:
     small = unit * (10_000 // len(unit))
-    started = time.process_time()
-    segment(small)
-    allowed = 40 * max(time.process_time() - started, 0.01)  # quadratic time would be 100 times
-
     text = small * 10
-    started = time.process_time()
-    spans = segment(text)
-    assert time.process_time() - started < allowed
-    check_spans(text, spans)
+    # Quadratic time would be 100 times.
+    assert seconds(text) < 40 * max(seconds(small), 0.01)
+    check_spans(text, segment(text))
 
 
 @pytest.mark.parametrize("unit", ['"', ".", "a", "\n", '."'])
