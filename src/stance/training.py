@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,9 +53,6 @@ from stance.training_data import (
     to_inputs,
 )
 from stance.windows import Encoding, WindowEncoder
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
