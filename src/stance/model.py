@@ -60,9 +60,7 @@ class StanceConfig(PretrainedConfig):
 
     def get_special_tokens(self) -> SpecialTokens:
         """The special tokens as an object."""
-        ids = self.special_tokens
-        first, second = ids["mention"]
-        return SpecialTokens(ids["cls"], ids["sep"], ids["pad"], (first, second))
+        return SpecialTokens.from_dict(self.special_tokens)
 
 
 @dataclass

@@ -79,7 +79,9 @@ class Tagger:
         folder = find_model(model)
         config = read_config(folder)
         encoder = WindowEncoder.from_folder(
-            folder, special_tokens(config["special_tokens"]), Encoding(**config["encoding"])
+            folder,
+            SpecialTokens.from_dict(config["special_tokens"]),
+            Encoding(**config["encoding"]),
         )
         return cls(
             TorchRuntime.load(folder, device),
@@ -356,12 +358,6 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{config.get('model_type')!r})"
         )
     return config
-
-
-def special_tokens(ids: Mapping[str, Any]) -> SpecialTokens:
-    """The special tokens from the model's config."""
-    first, second = ids["mention"]
-    return SpecialTokens(ids["cls"], ids["sep"], ids["pad"], (first, second))
 
 
 def model_name(folder: Path, config: Mapping[str, Any]) -> str:

@@ -58,6 +58,12 @@ class SpecialTokens:
     pad: int
     mention: tuple[int, int]
 
+    @classmethod
+    def from_dict(cls, ids: Mapping[str, Any]) -> SpecialTokens:
+        """The ids as a model's config.json holds them."""
+        first, second = ids["mention"]
+        return cls(ids["cls"], ids["sep"], ids["pad"], (first, second))
+
 
 @dataclass(frozen=True)
 class Tokens:
