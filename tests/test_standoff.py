@@ -164,9 +164,18 @@ def test_a_label_is_put_together_again(text: str, data: st.DataObject):
     assert together(pieces, text) == label
     for piece in [pieces] if isinstance(pieces, str) else pieces:
         if isinstance(piece, str):
-            words = list(re.finditer(r"\w+", piece))
-            for first, last in zip(words, words[RUN - 1 :], strict=False):
-                assert piece[first.start() : last.end()] not in text
+            words = re.findall(r"\w+", piece)
+            runs = [" ".join(words[n : n + RUN]) for n in range(len(words) - RUN + 1)]
+            known = " ".join(re.findall(r"\w+", text))
+            assert not any(f" {run} " in f" {known} " for run in runs)
+
+
+def test_a_run_is_found_whatever_its_case_and_punctuation():
+    text = "Rain fell. The dam of Orlea, it is said, was never built to hold."
+    label = "the dam of Orlea - it is said - was never built"
+    pieces = apart(label, text)
+    assert pieces == ["the ", [15, 27], " - ", [29, 39], " - ", [41, 56]]
+    assert together(pieces, text) == label
 
 
 def test_an_article_without_labels_has_no_annotation():

@@ -135,24 +135,59 @@ def detach(article: Article) -> dict[str, Any]:
 
 
 def apart(label: str, text: str) -> Pieces:
-    """The label, runs of `RUN` or more words that it shares with the text given by offsets."""
-    words = list(_WORD.finditer(label))
-    pieces: list[str | list[int]] = []
-    done = first = 0
+    """The label, runs of `RUN` or more words that it shares with the text given by offsets.
+
+    Words are compared without case, and whatever stands between them; within such a run the words
+    that are not the same to the letter stay strings.
+    """
+    words, inside = list(_WORD.finditer(label)), list(_WORD.finditer(text))
+    plain, known = [w[0].lower() for w in words], [w[0].lower() for w in inside]
+    places: dict[str, list[int]] = {}
+    for number, word in enumerate(known):
+        places.setdefault(word, []).append(number)
+    spans: list[tuple[Span, Span]] = []
+    first = 0
     while first + RUN <= len(words):
-        start, last = words[first].start(), first + RUN - 1
-        if label[start : words[last].end()] not in text:
+        length, place = max(
+            (_shared(plain[first:], known[at:]), -at) for at in [0, *places.get(plain[first], ())]
+        )
+        if length < RUN:
             first += 1
             continue
-        while last + 1 < len(words) and label[start : words[last + 1].end()] in text:
-            last += 1
-        run = label[start : words[last].end()]
+        spans += _exact(label, words[first : first + length], text, inside[-place:])
+        first += length
+    pieces: list[str | list[int]] = []
+    done = 0
+    for (start, end), found in spans:
         pieces += [label[done:start]] if done < start else []
-        pieces.append([text.index(run), text.index(run) + len(run)])
-        done, first = words[last].end(), last + 1
+        pieces.append(list(found))
+        done = end
     if not pieces:
         return label
     return [*pieces, label[done:]] if done < len(label) else pieces
+
+
+def _shared(left: Sequence[str], right: Sequence[str]) -> int:
+    """How many words two sequences have in common from their start."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(left), len(right)))
+
+
+def _exact(
+    label: str, words: Sequence[re.Match[str]], text: str, inside: Sequence[re.Match[str]]
+) -> list[tuple[Span, Span]]:
+    """Within a shared run the stretches that are the same to the letter: in the label, in text."""
+    spans: list[tuple[Span, Span]] = []
+    for own, other in zip(words, inside, strict=False):
+        if own[0] != other[0]:
+            continue
+        if spans:
+            (start, end), (begin, until) = spans[-1]
+            if label[end : own.end()] == text[until : other.end()]:
+                spans[-1] = ((start, own.end()), (begin, other.end()))
+                continue
+        spans.append((own.span(), other.span()))
+    return spans
 
 
 def together(label: Pieces, text: str) -> str:
