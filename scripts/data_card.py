@@ -23,7 +23,9 @@ PARTS = ("train", "dev", "test")
 KINDS = (
     ("press release", "press releases, rewritten or raw"),
     ("opinion column", "opinion columns"),
-    ("state", "state media"),
+    ("state media", "state media"),
+    ("state-media", "state media"),
+    ("state news", "state media"),
     ("opposition", "opposition outlets"),
     ("court report", "court reports"),
     ("agency copy", "agency copy"),
