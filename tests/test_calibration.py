@@ -58,6 +58,23 @@ def test_weights_raise_the_macro_f1_of_a_rare_label():
     assert chosen > plain + 0.02
 
 
+def test_weights_are_for_the_labels_that_count():
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(7)
+    labels = rng.choice(3, size=9000, p=[0.1, 0.05, 0.85])
+    probs = rng.dirichlet([1, 1, 2], size=9000).astype(np.float32)
+    probs = (probs + 0.6 * np.eye(3, dtype=np.float32)[labels]) / 1.6
+
+    def f1(weights):
+        found = (probs * np.array(weights)).argmax(-1)
+        return f1_score(labels, found, average=None)
+
+    every, two = fit_weights(probs, labels), fit_weights(probs, labels, [0, 1])
+    assert f1(two)[:2].mean() >= f1(every)[:2].mean()
+    assert f1(every).mean() >= f1(two).mean()
+
+
 def test_weights_are_one_where_a_label_is_too_rare():
     assert fit_weights(np.full((100, 2), 0.5, dtype=np.float32), np.zeros(100, dtype=int)) == (1, 1)
 

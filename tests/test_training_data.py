@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,23 @@ def test_epochs_differ_and_come_back(encoder, examples):
     assert [dataset[i].window.input_ids for i in range(len(dataset))] != first
     dataset.set_epoch(0)
     assert [dataset[i].window.input_ids for i in range(len(dataset))] == first
+
+
+def test_a_share_of_a_corpus_is_drawn_anew_every_epoch(encoder, examples):
+    halves = [replace(example, key=f"half/{example.key}") for example in examples[:10]]
+    wholes = [replace(example, key=f"whole/{example.key}") for example in examples[10:]]
+    shares = {"half": 0.5}
+    dataset = WindowDataset(halves + wholes, DEFAULT, encoder, PLAIN, seed=7, shares=shares)
+
+    def drawn(epoch):
+        dataset.set_epoch(epoch)
+        return {number for number, _, _ in dataset.index}
+
+    epochs = [drawn(epoch) for epoch in range(8)]
+    assert all(set(range(10, 20)) < epoch for epoch in epochs)
+    assert len({frozenset(epoch) for epoch in epochs}) > 4
+    assert set.union(*epochs) == set(range(20))
+    assert drawn(0) == epochs[0]
 
 
 def test_foreign_targets_are_neutral_and_absent_from_the_text(encoder, examples):

@@ -8,7 +8,7 @@ are rare, so the label given is that of the highest probability times a weight.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,12 +126,15 @@ def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def fit_weights(probs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, ...]:
+def fit_weights(
+    probs: FloatArray, labels: NDArray[np.int64], counted: Sequence[int] | None = None
+) -> tuple[float, ...]:
     """Decision weights that give the best macro-F1, by coordinate search over a grid.
 
     Args:
         probs: (n, classes).
         labels: (n,) class numbers.
+        counted: the classes whose F1 enters the mean; all by default.
 
     Returns:
         A weight from 1/3 to 3 for every class; all 1 where a class has fewer than 30 labels.
@@ -146,7 +149,8 @@ def fit_weights(probs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, ..
         confusion = np.bincount(labels * classes + found, minlength=classes**2)
         confusion = confusion.reshape(classes, classes)
         both = confusion.sum(0) + confusion.sum(1)
-        return float((2 * np.diag(confusion) / np.maximum(both, 1)).mean())
+        f1 = 2 * np.diag(confusion) / np.maximum(both, 1)
+        return float(f1[list(range(classes) if counted is None else counted)].mean())
 
     best = macro_f1(weights)
     for _ in range(2):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, initialization
 from transformers.utils.generic import ModelOutput
 
 from stance.schema import DEFAULT, Schema
@@ -80,8 +80,8 @@ class StanceOutput(ModelOutput):
 class StanceModel(PreTrainedModel):
     """An encoder that reads windows once, with heads for sentences, pairs and tokens.
 
-    A sentence is the mean of its token states, a target likewise; the stance head sees
-    `[sentence; target; sentence * target]`.
+    A facet is read from the mean of a sentence's token states, stance by `StanceHead`, spans from
+    each token.
     """
 
     config_class = StanceConfig
@@ -104,10 +104,22 @@ class StanceModel(PreTrainedModel):
         width = int(encoder_config.hidden_size)
         self.dropout = nn.Dropout(config.head_dropout)
         self.facet_head = nn.Linear(width, schema.width)
-        self.stance_hidden = nn.Linear(3 * width, width)
-        self.stance_head = nn.Linear(width, len(schema.stance))
+        self.stance_head = StanceHead(width, len(schema.stance), config.head_dropout)
         self.span_head = nn.Linear(width, len(schema.spans) * len(BIO))
         self.post_init()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Encoders start as their own class says, the linear layers of the stance head by Glorot.
+
+        The usual deviation of 0.02 is far too small for it: two layers of it pass on next to no
+        gradient, so that stance was hardly learned while the facets were.
+        """
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
+        if isinstance(module, StanceHead):
+            for layer in module.children():
+                if isinstance(layer, nn.Linear):
+                    initialization.xavier_uniform_(layer.weight)
 
     def forward(
         self,
@@ -120,21 +132,62 @@ class StanceModel(PreTrainedModel):
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         hidden = states.last_hidden_state
         sentences = self.dropout(mean_pool(hidden, sentence_mask))
-        targets = self.dropout(mean_pool(hidden, target_mask))
         span_logits = self.span_head(self.dropout(hidden))
         return StanceOutput(
             facet_logits=self.facet_head(sentences),
-            stance_logits=self._stance(sentences, targets),
-            span_logits=span_logits.unflatten(-1, (-1, len(BIO))),
+            stance_logits=self.stance_head(hidden, sentence_mask, target_mask),
+            span_logits=span_logits.view(*span_logits.shape[:2], -1, len(BIO)),
         )
 
-    def _stance(self, sentences: Tensor, targets: Tensor) -> Tensor:
-        s = sentences.unsqueeze(2).expand(-1, -1, targets.shape[1], -1)
-        t = targets.unsqueeze(1).expand(-1, sentences.shape[1], -1, -1)
-        pairs = torch.cat([s, t, s * t], dim=-1)
-        hidden = self.dropout(nn.functional.gelu(self.stance_hidden(pairs)))
-        logits: Tensor = self.stance_head(hidden)
+
+class StanceHead(nn.Module):
+    """Stance of every sentence toward every target, from the token states of one window.
+
+    A pair is `[s; t; s*t; a; a*t]`: s and t are the means of the sentence's and the target's
+    tokens, a is what the target finds in the sentence by multi-head attention over its tokens,
+    since one mean has to serve all targets (see docs/design.md).
+    """
+
+    def __init__(self, width: int, labels: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = next(n for n in (6, 4, 2, 1) if width % n == 0)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.sentence_norm = nn.LayerNorm(width)
+        self.target_norm = nn.LayerNorm(width)
+        self.found_norm = nn.LayerNorm(width)
+        self.hidden = nn.Linear(5 * width, width)
+        self.output = nn.Linear(width, labels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, sentence_mask: Tensor, target_mask: Tensor) -> Tensor:
+        """Logits (B, S, T, labels) from states (B, N, H) and masks (B, S, N) and (B, T, N)."""
+        sentences = self.sentence_norm(mean_pool(hidden, sentence_mask))
+        targets = self.target_norm(mean_pool(hidden, target_mask))
+        found = self.found_norm(self.find(hidden, sentence_mask, targets))
+        s = sentences.unsqueeze(2).expand_as(found)
+        t = targets.unsqueeze(1).expand_as(found)
+        pairs = self.dropout(torch.cat([s, t, s * t, found, found * t], dim=-1))
+        logits: Tensor = self.output(self.dropout(nn.functional.gelu(self.hidden(pairs))))
         return logits
+
+    def find(self, hidden: Tensor, sentence_mask: Tensor, targets: Tensor) -> Tensor:
+        """What each target (B, T, H) attends to inside each sentence: (B, S, T, H)."""
+        query = self._split(self.query(targets))
+        key = self._split(self.key(hidden))
+        value = self._split(self.value(hidden))
+        scores = query @ key.transpose(-1, -2) * (query.shape[-1] ** -0.5)
+        outside = (1 - sentence_mask.to(scores.dtype)) * -1e4
+        weights = (scores.unsqueeze(2) + outside[:, None, :, None]).softmax(-1)
+        found = weights @ value.unsqueeze(2)  # (B, heads, S, T, H / heads)
+        found = found.permute(0, 2, 3, 1, 4)
+        return found.reshape(*found.shape[:3], self.query.out_features)
+
+    def _split(self, states: Tensor) -> Tensor:
+        """(B, R, H) to (B, heads, R, H / heads)."""
+        size = states.shape[-1] // self.heads
+        return states.view(states.shape[0], -1, self.heads, size).transpose(1, 2)
 
 
 def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:

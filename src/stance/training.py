@@ -77,9 +77,7 @@ def train(cfg: DictConfig) -> Path:
         torch.set_num_threads(int(cfg.threads))
     schema = load_schema(cfg)
     articles = load_part(cfg, "train", schema)
-    selection = [
-        article for part in load_part(cfg, "selection", schema).values() for article in part
-    ]
+    selection = selection_part(cfg, schema)
     with TemporaryDirectory(prefix="stance-tokenizer-") as scratch:
         model, encoder, tokenizer_folder = build_model(cfg, schema, Path(scratch))
         examples = make_examples(articles, schema, encoder)
@@ -89,7 +87,9 @@ def train(cfg: DictConfig) -> Path:
         trainer = StanceTrainer(
             cfg=cfg,
             model=model,
-            dataset=WindowDataset(examples, schema, encoder, augmentation, seed),
+            dataset=WindowDataset(
+                examples, schema, encoder, augmentation, seed, corpus_shares(cfg, articles)
+            ),
             encoder=encoder,
             weights=LossWeights(
                 heads=plain(cfg.trainer.loss.heads),
@@ -114,6 +114,34 @@ def train(cfg: DictConfig) -> Path:
             }
             write_model(folder, trainer, tokenizer_folder, run)
     return folder
+
+
+def corpus_shares(cfg: DictConfig, articles: Mapping[str, object]) -> dict[str, float]:
+    """`corpus.share`: of each corpus the share of its articles that an epoch draws.
+
+    Raises:
+        StanceError: a name that is no corpus of the run, or a share that is not in (0, 1].
+    """
+    shares = {str(name): float(share) for name, share in plain(cfg.corpus.share).items()}
+    for name, share in shares.items():
+        if name not in articles or not 0 < share <= 1:
+            raise StanceError(
+                f"corpus.share.{name}={share}: want a share from 0 to 1 of one of the corpora "
+                f"({', '.join(articles)})"
+            )
+    return shares
+
+
+def selection_part(cfg: DictConfig, schema: Schema) -> list[Article]:
+    """The selection articles that early stopping and calibration look at (`corpus.select_on`)."""
+    parts = load_part(cfg, "selection", schema)
+    wanted = plain(cfg.corpus.select_on) or list(parts)
+    for name in wanted:
+        if name not in parts:
+            raise StanceError(
+                f"corpus.select_on: {name!r} is none of the corpora ({', '.join(parts)})"
+            )
+    return [article for name in wanted for article in parts[name]]
 
 
 def build_model(
@@ -477,7 +505,10 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
-    """Temperatures and decision weights of the single facets and of stance, on these articles."""
+    """Temperatures and decision weights of the single facets and of stance, on these articles.
+
+    The weights are for the best macro-F1 of a facet's labels, and of favor and against for stance.
+    """
     schema = tagger.schema
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
     labels: dict[str, list[int]] = {}
@@ -497,7 +528,9 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
         stacked, gold = np.stack(rows), np.array(labels[name], dtype=np.int64)
         temperatures[name] = fit_temperature(stacked, gold)
         scaled = (stacked / temperatures[name]).astype(np.float32)
-        weights[name] = fit_weights(softmax(scaled), gold)
+        sides = [n for n, label in enumerate(schema.stance) if label in ("favor", "against")]
+        counted = sides if name == "stance" and len(sides) == 2 else None
+        weights[name] = fit_weights(softmax(scaled), gold, counted)
     return Calibration(temperatures, weights)
 
 

@@ -109,8 +109,10 @@ class Row:
 
 
 class WindowDataset(Dataset[Row]):
-    """The windows of all articles; `set_epoch` cuts and augments them anew.
+    """The windows of an epoch's articles; `set_epoch` draws, cuts and augments them anew.
 
+    shares: by the corpus (what stands before the `/` of a key) the share of its articles that an
+        epoch draws, all of them where it is not named.
     lengths: tokens of every window, with its own targets in front.
     """
 
@@ -121,7 +123,9 @@ class WindowDataset(Dataset[Row]):
         encoder: WindowEncoder,
         augmentation: Augmentation,
         seed: int,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
+        self.shares = shares or {}
         self.examples = examples
         self.schema = schema
         self.encoder = WindowEncoder(
@@ -145,11 +149,18 @@ class WindowDataset(Dataset[Row]):
         self.index: list[tuple[int, int, int]] = []
         self.lengths: list[int] = []
         for number, example in enumerate(self.examples):
+            if not self._drawn(example):
+                continue
             front = 1 + self._front(example)
             for first, last in self._cut(example):
                 self.index.append((number, first, last))
                 length = front + sum(len(t.ids) + 1 for t in example.sentences[first:last])
                 self.lengths.append(min(length, self.encoder.encoding.max_tokens))
+
+    def _drawn(self, example: Example) -> bool:
+        share = self.shares.get(example.key.split("/")[0], 1.0)
+        rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}/share")
+        return share >= 1 or rng.random() < share
 
     def _front(self, example: Example) -> int:
         """Tokens of the article's own targets, as many of them as fit into one window."""
