@@ -17,6 +17,7 @@ from stance.corpora import labels_of
 from stance.errors import StanceError
 from stance.records import Article, Label, Sentence
 from stance.schema import Facet, Schema
+from stance.speakers import same_speaker
 from stance.tagger import label_key
 
 Counts = NDArray[np.float64]
@@ -29,7 +30,7 @@ MIN_POSITIVES = 30
 class Task:
     """One thing that is measured, with its confusion matrices.
 
-    name: a facet, "tags/<tag>", "stance", or "spans/<track>".
+    name: a facet, "tags/<tag>", "stance", "spans/<track>" or "speaker".
     labels: names of the rows (gold) and columns (predicted).
     confusions: (articles, labels, labels).
     scores, correct: one confidence and whether the prediction was right, per judgement.
@@ -71,6 +72,7 @@ def collect(
     for track in schema.spans:
         name = f"spans/{track}"
         tasks[name] = _task(name, ("no", "yes"), pairs, _span_rows(track))
+    tasks["speaker"] = _task("speaker", ("no", "yes"), _with_speakers(pairs), _speaker_rows)
     return {name: task for name, task in tasks.items() if task.confusions.sum() > 0}
 
 
@@ -177,6 +179,26 @@ def _span_rows(track: str) -> Rows:
     return rows
 
 
+def _with_speakers(
+    pairs: Sequence[Sequence[tuple[Sentence, Sentence]]],
+) -> list[Sequence[tuple[Sentence, Sentence]]]:
+    """The articles whose gold names speakers, the others empty; all empty if nobody was found."""
+    if not any(p.speaker for article in pairs for _, p in article):
+        return [()] * len(pairs)
+    return [article if any(g.speaker for g, _ in article) else () for article in pairs]
+
+
+def _speaker_rows(gold: Sentence, predicted: Sentence) -> Iterable[Judgement]:
+    """A wrong name is one that was found without need and one that was missed."""
+    if gold.speaker and predicted.speaker and same_speaker(gold.speaker, predicted.speaker):
+        yield 1, 1, None
+        return
+    if gold.speaker:
+        yield 1, 0, None
+    if predicted.speaker:
+        yield 0, 1, None
+
+
 def f1_scores(confusions: Counts) -> Counts:
     """F1 of every label from confusion matrices (..., labels, labels); 0 where undefined."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1)
@@ -189,7 +211,8 @@ def headline_parts(tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, int]]
     """The figures that stand for a model, each with the (task, label) whose F1 it is the mean of.
 
     Tags macro-F1, each facet's macro-F1, the F1 of true for facets of false and true, stance
-    macro-F1, favor/against F1 (mean of the two), the F1 of each span track and multi label.
+    macro-F1, favor/against F1 (mean of the two), the F1 of each span track and multi label, and of
+    speakers (over all sentences, the narrator's included).
     """
     parts: dict[str, list[tuple[str, int]]] = {}
     tags = [(name, 1) for name in tasks if name.startswith("tags/")]
@@ -204,6 +227,8 @@ def headline_parts(tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, int]]
                 parts["favor_against_f1"] = [
                     (name, labels.index(label)) for label in ("favor", "against")
                 ]
+        elif name == "speaker":
+            parts["speaker_f1"] = [(name, 1)]
         elif "/" not in name:
             parts[f"{name}_macro_f1"] = every
             if labels == ("false", "true"):
@@ -347,8 +372,8 @@ def _task_figures(task: Task) -> dict[str, Any]:
         "labels": labels,
         "confusion": {"labels": list(task.labels), "counts": confusion.astype(int).tolist()},
     }
-    # Where no span is and none was found is not counted, so spans have no accuracy.
-    if not task.name.startswith("spans/"):
+    # Where there is none and none was found is not counted: spans and speakers have no accuracy.
+    if not task.name.startswith("spans/") and task.name != "speaker":
         figures["accuracy"] = float(np.trace(confusion) / confusion.sum())
     if len(labels) > 1:
         figures["macro_f1"] = float(np.mean(f1))

@@ -38,7 +38,7 @@ def draw_figures(measured: Mapping[str, Any], folder: Path, prefix: str) -> list
     folder.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     for task, figures in measured["tasks"].items():
-        if task.startswith(("tags/", "spans/")):
+        if task.startswith(("tags/", "spans/")) or task == "speaker":
             continue
         stem = prefix + re.sub(r"[^\w-]+", "-", task)
         confusion = figures["confusion"]
@@ -118,6 +118,33 @@ def draw_reliability(
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
         axes.set_axisbelow(True)
+    figure.savefig(path)
+
+
+def draw_speeds(result: Mapping[str, Any], path: Path) -> None:
+    """Draw the sentences per second of a benchmark, a group of bars for each number of targets.
+
+    Args:
+        result: what `stance.benchmark.summarize` gives.
+    """
+    rows = {name: row for name, row in result["contestants"].items() if "not_run" not in row}
+    figure = _figure()
+    axes = figure.subplots()
+    axes.set_yscale("log")
+    axes.set_ylabel("sentences per second")
+    axes.set_title("speed by number of targets")
+    width = 0.8 / max(len(rows), 1)
+    for number, (name, row) in enumerate(rows.items()):
+        speeds = list(row["speed"].values())
+        middle = np.array([speed["median"] for speed in speeds])
+        low = middle - [speed["low"] for speed in speeds]
+        high = [speed["high"] for speed in speeds] - middle
+        places = np.arange(len(speeds)) + (number - (len(rows) - 1) / 2) * width
+        axes.bar(places, middle, width, yerr=np.stack([low, high]), label=name, ecolor=GREY)
+        axes.set_xticks(np.arange(len(speeds)), [str(count) for count in row["speed"]])
+    axes.legend(fontsize=7)
+    axes.yaxis.grid(True, alpha=0.3)
+    axes.set_axisbelow(True)
     figure.savefig(path)
 
 

@@ -47,6 +47,8 @@ def _labels(sentence: Sentence) -> str:
     source = sentence.facets.get("source")
     if source is not None:
         lines.append(_scored(escape(str(source.label)), source.score))
+    if sentence.speaker:
+        lines.append(f"[italic]{escape(sentence.speaker)}[/]")
     lines += [
         _scored(
             f"\\[{stance.target + 1}] {STANCES.get(stance.label, escape(stance.label))}",

@@ -1,0 +1,209 @@
+"""Takes phrases in the order of the article; gives the names that they mean.
+
+A full name stands for itself, a surname or an acronym for the full name, and a pronoun or "the
+company" for who was heard last and fits. Whoever stays unnamed gets a short description.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stance.speakers.cast import Cast, cut_title
+from stance.speakers.phrases import first_subject
+from stance.speakers.words import (
+    AGENT_ENDINGS,
+    APPOSED,
+    DAYS,
+    DETERMINERS,
+    DOCUMENTS,
+    FUNCTION_WORDS,
+    GROUP_NOUNS,
+    LINKS,
+    NAME,
+    NAMED_ELSEWHERE,
+    NOBODY,
+    OFFICES,
+    PAIR,
+    POSSESSIVE,
+    PREPOSITIONS,
+    PRONOUNS,
+    REPORTS,
+    SOURCES,
+    SPEAKING_NOUNS,
+    STATE_BODIES,
+    STUDIES,
+    VAGUE_NOUNS,
+    WEAK,
+)
+
+
+class Floor:
+    """Who has spoken so far, and the names that a phrase may mean."""
+
+    def __init__(self, cast: Cast) -> None:
+        self.cast = cast
+        self.speaker: str | None = None
+        self.heard: list[str] = []
+
+    def give_to(self, name: str) -> None:
+        """Make a name the speaker that pronouns mean from here on."""
+        self.speaker = name
+        self.hear(name)
+
+    def hear(self, name: str) -> None:
+        """Remember a name for pronouns."""
+        if name != REPORTS:
+            self.heard = [*(other for other in self.heard[-12:] if other != name), name]
+
+    def hear_subject(self, words: Sequence[str]) -> None:
+        """Remember the subject of a narrator's sentence."""
+        if match := NAME.search(" ".join(first_subject(words))):
+            name = self.cast.full_name(cut_title(match[0])[0])
+            if self.cast.is_name(name) and (" " in name or self.cast.is_group(name)):
+                self.hear(name)
+
+    def resolve(self, phrase: Sequence[str]) -> str | None:
+        """The name that a noun phrase means, or a short description; None if it means nothing."""
+        if list(phrase) == [REPORTS]:
+            return REPORTS
+        words = [word for word in phrase if word[0].isalnum() or word == "&"]
+        while words and words[0].lower() in LINKS | PREPOSITIONS | DAYS | {"on"}:
+            words = words[1:]
+        lowered = [word.lower() for word in words]
+        if not words or lowered[0] in NOBODY:
+            return None
+        for end in (lowered[0], lowered[-1]):
+            if end in PRONOUNS:
+                return self.meant_by(end)
+        if len(words) == 1 and (lowered[0] in FUNCTION_WORDS or lowered[0].isdigit()):
+            return None
+        possessor = self.find_possessor(words)
+        if possessor and lowered[-1] in DOCUMENTS:
+            return possessor
+        core = before_preposition(words)
+        added = words[len(core) :]
+        is_document = bool(added) and core[-1].lower() in DOCUMENTS
+        is_signed = is_document and added[0].lower() in ("from", "of", "in")
+        if is_signed and (author := self.resolve(added[1:])):
+            return author
+        name = self.head_name(words, core)
+        if phrase[0] == WEAK and (core[-1].lower() not in SOURCES or name):
+            return name if name and self.cast.is_known(name) else None
+        return name or self.describe(words, core, possessor)
+
+    def meant_by(self, pronoun: str) -> str | None:
+        """Whom a pronoun means: the last person or the last group that was heard."""
+        wants_group = pronoun in ("it", "its", "they", "their")
+        fitting = (name for name in reversed(self.heard) if self.cast.is_group(name) == wants_group)
+        return next(fitting, self.speaker)
+
+    def find_possessor(self, words: Sequence[str]) -> str | None:
+        """Whose a phrase says something is: "Ana Brod's spokesman", "her spokesman"."""
+        first = words[0].lower()
+        if first in ("his", "her", "its", "their"):
+            return self.meant_by(first)
+        for place, word in enumerate(words[:-1]):
+            if word[0].isupper() and POSSESSIVE.search(word):
+                return self.cast.full_name(cut_title(" ".join(words[: place + 1]))[0]) or None
+        return None
+
+    def head_name(self, words: Sequence[str], core: Sequence[str]) -> str | None:
+        """The name that is the head of a phrase: at its end, or before an apposition."""
+        joined = " ".join(words)
+        if pair := PAIR.fullmatch(joined):
+            both = [cut_title(part)[0] for part in pair.groups()]
+            if all(map(self.cast.is_name, both)):
+                return " and ".join(map(self.cast.full_name, both))
+        return self.name_at_end(joined, len(" ".join(core))) or self.name_at_start(joined)
+
+    def name_at_end(self, joined: str, core_end: int) -> str | None:
+        """The name that a phrase ends with, or its part before a preposition."""
+        for run in NAME.finditer(joined):
+            if run.end() not in (core_end, len(joined)):
+                continue
+            title_free, office = cut_title(run[0])
+            name = self.cast.trailing_name(title_free)
+            # After "chairman of the council" a name counts if it shows to be a person's.
+            is_head = run.end() == core_end or office or name != title_free
+            is_office = not name or name.split()[-1].lower() in OFFICES
+            if is_head and not is_office and self.cast.is_name(name):
+                return self.cast.full_name(name)
+        return None
+
+    def name_at_start(self, joined: str) -> str | None:
+        """The name that a phrase begins with, if what follows only tells more about it."""
+        run = NAME.match(joined)
+        if run is None or POSSESSIVE.search(run[0]):
+            return None
+        name, office = cut_title(run[0])
+        follows = joined[run.end() :].split()
+        if not follows or not self.cast.is_name(name):
+            return None
+        is_group = self.cast.is_group(name)
+        starts_bare = joined.split()[0].lower() not in DETERMINERS
+        is_person = " " in name and not is_group and starts_bare
+        is_told_group = is_group and follows[-1] in GROUP_NOUNS
+        if is_person or is_told_group or office or follows[0] in APPOSED:
+            return self.cast.full_name(name)
+        return None
+
+    def describe(
+        self, words: Sequence[str], core: Sequence[str], possessor: str | None
+    ) -> str | None:
+        """Whom a definite description means, or a short description."""
+        nouns = [w for w in core if w.lower() not in DETERMINERS and not w[0].isdigit()]
+        while len(nouns) > 1 and nouns[-1].endswith("ed"):
+            nouns = nouns[:-1]
+        if not nouns:
+            return None
+        head = nouns[-1].lower()
+        is_group = head in GROUP_NOUNS
+        is_definite = core[0].lower() in ("the", "this", "that", "those", "these")
+        # "The Nordian group" is one of its own, "the Lund-based group" one that has spoken.
+        is_own = is_group and any(w[0].isupper() and "-" not in w for w in nouns)
+        points_back = is_definite and not is_own
+        if points_back:
+            if name := self.heard_as(head):
+                return name
+            if head in DOCUMENTS:
+                return self.speaker
+        stands_for_name = points_back and head not in SOURCES
+        if stands_for_name or head in NAMED_ELSEWHERE:
+            introduced = self.cast.name_in_role(head, words, self.heard)
+            if head in STATE_BODIES and (introduced is None or head not in introduced.lower()):
+                return " ".join(nouns[-4:])
+            if introduced:
+                return introduced
+        if stands_for_name and (is_group or head[-1] != "s"):
+            return self.meant_by("it" if is_group else "he")
+        can_speak = head.endswith(AGENT_ENDINGS) or head in SPEAKING_NOUNS
+        if not can_speak or head in DOCUMENTS - STUDIES:
+            return None
+        if possessor:
+            return f"{possessor}'s {head}"
+        if len(words) > len(core) and (head in VAGUE_NOUNS or words[len(core)].lower() == "of"):
+            longer = [word for word in words if word.lower() not in DETERMINERS]
+            if len(longer) < 8:
+                return " ".join(longer)
+        return " ".join(nouns[-4:])
+
+    def heard_as(self, head: str) -> str | None:
+        """Who was heard last with a noun in the name or description: "the council"."""
+        for name in reversed(self.heard):
+            is_proper = name[0].isupper() and self.cast.is_group(name)
+            if head.rstrip("s") in singular_words(name) and (is_proper or head not in GROUP_NOUNS):
+                return name
+        return None
+
+
+def before_preposition(words: Sequence[str]) -> Sequence[str]:
+    """The words before the first preposition that does not follow a name."""
+    for place in range(1, len(words)):
+        if words[place].lower() in PREPOSITIONS and not words[place - 1][0].isupper():
+            return words[:place]
+    return words
+
+
+def singular_words(name: str) -> set[str]:
+    """The words of a description or a group's name without the plural's ending."""
+    return {word.lower().rstrip("s") for word in name.split()}
