@@ -17,6 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps label-studio-sdk
 	touch $(STAMP)
 
 install: $(STAMP) ## everything into .venv
@@ -34,6 +35,8 @@ examples: $(STAMP) ## label the example articles with the trained model
 		--target "Port Authority of Kelm" --target "Ilse Maarn" \
 		--claim "The port authority hid the results of the water tests."
 	$(BIN)/python scripts/tag.py model=$(MODEL) input=data/examples output=outputs/examples.jsonl
+	$(BIN)/stance tag outputs/examples.jsonl --model $(MODEL) --format html --output outputs/pages
+	@echo "pages: outputs/pages"
 
 test: $(STAMP) ## all tests
 	$(BIN)/python -m pytest

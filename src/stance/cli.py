@@ -16,6 +16,7 @@ HYDRA = {
     "train": "train a model (Hydra overrides, such as experiment=starter)",
     "evaluate": "evaluate a model folder (model=FOLDER corpus=…)",
     "run": "label files into one output file (input=… output=… model=…)",
+    "export": "write a model's ONNX files, float32 and int8 (model=FOLDER)",
     "prepare-data": "join our labels with your copy of a corpus (corpus=… source=…)",
     "import-data": "read a published corpus or a tool's export (format=… input=… output=…)",
 }
@@ -66,13 +67,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     tag.add_argument(
         "--format",
-        choices=("table", "jsonl", "parquet"),
+        choices=("table", "jsonl", "parquet", "html"),
         help="default: table on a terminal, what the ending of --output says, else jsonl",
     )
-    tag.add_argument("--output", metavar="FILE", help="default: standard output")
+    tag.add_argument(
+        "--output", metavar="FILE", help="default: standard output; html: a file or a folder"
+    )
     tag.add_argument("--probs", action="store_true", help="probabilities of all labels in JSONL")
     tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")
     tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    tag.add_argument("--backend", default="auto", help="auto, torch, onnx or onnx-int8")
+    tag.add_argument("--threads", type=int, help="of the CPU; default: those we may use")
     tag.set_defaults(function=_tag)
     for name, text in (
         ("agreement", "agreement of two label files"),
@@ -95,6 +100,7 @@ def _hydra(command: str, words: list[str]) -> None:
         "train": entry.train,
         "evaluate": entry.evaluate,
         "run": entry.tag,
+        "export": entry.export,
         "prepare-data": entry.prepare_data,
         "import-data": entry.import_data,
     }[command]
@@ -114,17 +120,22 @@ def _tag(options: argparse.Namespace) -> int:
     format = options.format
     if format is None:
         on_terminal = options.output is None and sys.stdout.isatty()
-        format = "table" if on_terminal else output_format(options.output, None)
-    if format == "parquet" and options.output is None:
-        raise StanceError("parquet needs a file: give --output FILE.parquet")
+        is_page = str(options.output).lower().endswith((".html", ".htm"))
+        format = "table" if on_terminal else "html" if is_page else None
+        format = format or output_format(options.output, None)
+    if format in ("parquet", "html") and options.output is None:
+        raise StanceError(f"{format} needs a place: give --output FILE.{format}")
     if format == "table" and options.output is not None:
         raise StanceError("a table is for the terminal: leave out --output, or use --format jsonl")
-    tagger = Tagger.from_pretrained(options.model, device=options.device)
-    if format == "table":
+    tagger = Tagger.from_pretrained(
+        options.model, backend=options.backend, device=options.device, threads=options.threads
+    )
+    if format in ("table", "html"):
+        from stance.page import PageWriter
         from stance.terminal import TableWriter
 
         counts = Counts()
-        writer = TableWriter()
+        writer = PageWriter(options.output) if format == "html" else TableWriter()
         for article in label(tagger, read_inputs(options.input, counts), targets, counts):
             writer.write(article)
     else:

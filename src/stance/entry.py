@@ -92,6 +92,41 @@ def tag(arguments: list[str] | None = None) -> None:
     run("tag", tag_config, arguments)
 
 
+def export(arguments: list[str] | None = None) -> None:
+    """Write the ONNX files of a model folder (`configs/export.yaml`)."""
+
+    def export_folder(cfg: Any) -> None:
+        from stance.export import export as export_model
+        from stance.export import print_record
+
+        print_record(export_model(cfg))
+
+    run("export", export_folder, arguments)
+
+
+def benchmark(arguments: list[str] | None = None) -> None:
+    """Time a model beside what one would otherwise take (`configs/benchmark.yaml`)."""
+
+    def measure_speed(cfg: Any) -> None:
+        from stance.benchmark import benchmark as run_benchmark
+
+        output = run_benchmark(cfg)
+        print((output / "benchmark.md").read_text(encoding="utf-8"))
+
+    run("benchmark", measure_speed, arguments)
+
+
+def training_speed(arguments: list[str] | None = None) -> None:
+    """Time our training step beside the usual one (`configs/training_speed.yaml`)."""
+
+    def measure_training(cfg: Any) -> None:
+        from stance.training_speed import measure
+
+        print(measure(cfg))
+
+    run("training_speed", measure_training, arguments)
+
+
 def prepare_data(arguments: list[str] | None = None) -> None:
     """Join our labels with the user's copy of a corpus (`configs/prepare_data.yaml`)."""
 

@@ -116,7 +116,11 @@ def run(cfg: Any) -> Counts:
     inputs = plain(cfg.input)
     output = Path(str(cfg.output))
     tagger = Tagger.from_pretrained(
-        str(cfg.model), device=str(cfg.device), batch_tokens=int(cfg.batch_tokens)
+        str(cfg.model),
+        backend=str(cfg.backend),
+        device=str(cfg.device),
+        threads=cfg.threads and int(cfg.threads),
+        batch_tokens=int(cfg.batch_tokens),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     return tag_files(

@@ -100,7 +100,9 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
         StanceError: a missing file, or gold labels that do not fit the model's schema.
     """
     settings = cfg.evaluation
-    tagger = Tagger.from_pretrained(folder, batch_tokens=int(settings.batch_tokens))
+    tagger = Tagger.from_pretrained(
+        folder, backend=str(settings.backend), batch_tokens=int(settings.batch_tokens)
+    )
     parts = {str(part): load_gold(folder, cfg, str(part), tagger) for part in plain(settings.parts)}
     fitted = fit_baselines(folder, cfg, tagger.schema)
     metrics: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Takes padded window batches; gives logits, from PyTorch behind one small interface."""
+"""Takes padded window batches; gives logits, from PyTorch or ONNX Runtime behind one interface."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stance.cores import default_threads
 from stance.errors import StanceError, require
 from stance.schema import FloatArray
 
 if TYPE_CHECKING:
     from stance.model import StanceModel
+
+ONNX_FILES = {"onnx-int8": "model.int8.onnx", "onnx": "model.onnx"}
+"""Backends of ONNX Runtime with their file in a model folder, the preferred one first."""
+
+BACKENDS = ("auto", "torch", *ONNX_FILES)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,13 @@ class TorchRuntime:
         self.model = model
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> TorchRuntime:
+    def load(
+        cls, folder: str | Path, device: str = "auto", threads: int | None = None
+    ) -> TorchRuntime:
         """Load a model folder onto `auto` (CUDA or MPS where there is one), `cpu`, `cuda`, …
+
+        Args:
+            threads: of the CPU, for this whole process; None leaves it to PyTorch.
 
         Raises:
             StanceError: the folder's weights cannot be read.
@@ -51,6 +62,8 @@ class TorchRuntime:
         require("transformers", "train")
         from stance.model import StanceModel
 
+        if threads:
+            torch.set_num_threads(threads)
         try:
             model = StanceModel.from_pretrained(str(folder))
         except (OSError, ValueError, RuntimeError) as error:
@@ -76,6 +89,71 @@ class TorchRuntime:
             )
         self.model.train(training)
         return Logits(*(_numpy(value) for value in output.to_tuple()))
+
+
+class OnnxRuntime:
+    """Holds a session of ONNX Runtime on the CPU; needs neither torch nor transformers."""
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+
+    @classmethod
+    def load(cls, path: str | Path, threads: int | None = None) -> OnnxRuntime:
+        """Load an ONNX file that `stance.export` wrote.
+
+        Args:
+            threads: None takes the cores that this process may use (see `stance.cores`).
+
+        Raises:
+            StanceError: the file is missing or is no such graph.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or default_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no common class but this
+            raise StanceError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        return cls(session)
+
+    def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
+        """Logits of one padded batch."""
+        return Logits(*self.session.run(None, dict(batch)))
+
+
+def load_runtime(
+    folder: str | Path, backend: str = "auto", device: str = "auto", threads: int | None = None
+) -> Runtime:
+    """The runtime of a model folder.
+
+    Args:
+        backend: torch, onnx, onnx-int8; auto takes the folder's int8 file, else its float32 one,
+            else PyTorch, and PyTorch on any device but the CPU.
+        device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
+        threads: of the CPU.
+
+    Raises:
+        StanceError: no such backend, or the folder has no file for it.
+    """
+    if backend not in BACKENDS:
+        raise StanceError(f"backend is {backend!r}, want one of {', '.join(BACKENDS)}")
+    on_cpu = device in ("auto", "cpu")
+    files = {name: Path(folder) / file for name, file in ONNX_FILES.items()}
+    if backend == "auto":
+        there = [name for name, path in files.items() if path.is_file()]
+        backend = there[0] if there and on_cpu else "torch"
+    if backend == "torch":
+        return TorchRuntime.load(folder, device, threads)
+    if not on_cpu:
+        raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
+    if not files[backend].is_file():
+        raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
+    return OnnxRuntime.load(files[backend], threads)
 
 
 def _numpy(value: Any) -> FloatArray:

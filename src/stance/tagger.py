@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from stance.calibration import Calibration
 from stance.errors import StanceError
 from stance.records import Article, Label, Sentence, Span, Stance, Target, with_targets
-from stance.runtime import Runtime, TorchRuntime
+from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
+from stance.speakers import speakers
 from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
 
 LOOK_AHEAD = 512
 """Windows that are read ahead and sorted by length, to waste little on padding."""
 
-HUB_FILES = ("*.json", "model.safetensors", "README.md")
+HUB_FILES = ("*.json", "model.safetensors", *ONNX_FILES.values(), "README.md")
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,21 @@ class Tagger:
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path, *, device: str = "auto", batch_tokens: int = 4096
+        cls,
+        model: str | Path,
+        *,
+        backend: str = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+        batch_tokens: int = 4096,
     ) -> Tagger:
         """Load a model folder, or a model id of the Hugging Face Hub.
 
         Args:
             model: a folder that training wrote, or an id such as `organisation/name`.
+            backend: auto, torch, onnx or onnx-int8 (see `stance.runtime.load_runtime`).
             device: auto, cpu, cuda, mps.
+            threads: of the CPU; None takes the cores that this process may use.
             batch_tokens: padded tokens in one batch.
 
         Raises:
@@ -84,13 +93,25 @@ class Tagger:
             Encoding(**config["encoding"]),
         )
         return cls(
-            TorchRuntime.load(folder, device),
+            load_runtime(folder, backend, device, threads),
             encoder,
             Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
             calibration=Calibration.load(folder / "calibration.json"),
             trained=config.get("trained", ()),
             name=model_name(folder, config),
             batch_tokens=batch_tokens,
+        )
+
+    def on(self, runtime: Runtime, batch_tokens: int | None = None) -> Tagger:
+        """The same tagger on another runtime, or with batches of another size."""
+        return Tagger(
+            runtime,
+            self.encoder,
+            self.schema,
+            calibration=self.calibration,
+            trained=self.heads,
+            name=self.name,
+            batch_tokens=batch_tokens or self.batch_tokens,
         )
 
     def tag(
@@ -241,6 +262,9 @@ class Tagger:
                     speaker=None,
                 )
             )
+        if "source" in {facet.name for facet, _ in known}:
+            names = speakers(replace(article, sentences=tuple(labelled)))
+            labelled = [replace(s, speaker=n) for s, n in zip(labelled, names, strict=True)]
         return replace(article, sentences=tuple(labelled), model=self.name)
 
     def _tags(self, facets: Mapping[str, Label]) -> tuple[str, ...]:
