@@ -156,7 +156,7 @@ def fit_weights(
         found = np.log(_best_weights(probs[drawn], labels[drawn], counted))
         logs.append(found - found.mean())
     weights = np.exp(np.mean(logs, axis=0) * len(labels) / (len(labels) + SHRINKAGE))
-    return tuple(weights.tolist())
+    return tuple(float(weight) for weight in weights)
 
 
 def _best_weights(

@@ -165,7 +165,8 @@ def pipelines(ordered: bool) -> Callable[[Task], Contestant]:
                     tokenizer=AutoTokenizer.from_pretrained(name),
                 )
             )
-        return Pipeline(*models, ordered, trained=bool(task.attribution and task.stance))
+        attribution, stance = models
+        return Pipeline(attribution, stance, ordered, bool(task.attribution and task.stance))
 
     return build
 
@@ -398,7 +399,7 @@ def _labelled(
 
 def with_count(article: Article, names: Sequence[str], count: int) -> Article:
     """The article with its first `count` targets, filled up with other names."""
-    targets = [*article.targets, *(Target("entity", name) for name in names)][:count]
+    targets = [*article.targets, *(Target(name) for name in names)][:count]
     sentences = tuple(
         Sentence(sentence.start, sentence.end, sentence.text)
         for sentence in article.sentences or ()

@@ -70,7 +70,7 @@ def export(cfg: DictConfig) -> Path:
         article for part in load_part(cfg, str(cfg.part), schema).values() for article in part
     ]
     # The optimizer recognises attention in its eager form alone.
-    model = StanceModel.from_pretrained(str(folder), attn_implementation="eager").eval()
+    model = StanceModel.from_pretrained(str(folder), attn_implementation="eager")
     with TemporaryDirectory(prefix="export-", dir=folder) as scratch:
         raw = Path(scratch) / "raw.onnx"
         trace(model, raw)

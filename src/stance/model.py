@@ -182,7 +182,8 @@ class StanceHead(nn.Module):
         weights = (scores.unsqueeze(2) + outside[:, None, :, None]).softmax(-1)
         found = weights @ value.unsqueeze(2)  # (B, heads, S, T, H / heads)
         found = found.permute(0, 2, 3, 1, 4)
-        return found.reshape(*found.shape[:3], self.query.out_features)
+        pairs: Tensor = found.reshape(*found.shape[:3], self.query.out_features)
+        return pairs
 
     def _split(self, states: Tensor) -> Tensor:
         """(B, R, H) to (B, heads, R, H / heads)."""

@@ -145,7 +145,7 @@ def ours(cfg: DictConfig, schema: Schema, articles: dict[str, list[Article]]) ->
             },
         )
         trainer = CountingTrainer(
-            cfg=settings,  # type: ignore[arg-type]
+            cfg=settings,
             model=model,
             dataset=dataset,
             encoder=encoder,
