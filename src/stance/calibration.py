@@ -146,7 +146,7 @@ def fit_weights(
     Returns:
         A weight for every class; all 1 where a class has fewer than 30 labels.
     """
-    classes = probs.shape[-1]
+    classes = int(probs.shape[-1])
     if np.bincount(labels, minlength=classes).min() < 30:
         return (1.0,) * classes
     rng = np.random.default_rng(0)
