@@ -35,7 +35,10 @@ examples: $(STAMP) ## label the example articles with the trained model
 		--target "Port Authority of Kelm" --target "Ilse Maarn" \
 		--claim "The port authority hid the results of the water tests."
 	$(BIN)/python scripts/tag.py model=$(MODEL) input=data/examples output=outputs/examples.jsonl
-	$(BIN)/stance tag outputs/examples.jsonl --model $(MODEL) --format html --output outputs/pages
+	$(BIN)/stance tag data/examples/ceasefire.jsonl --model $(MODEL) --format html --output outputs/pages
+	$(BIN)/stance tag data/examples/harbour.txt --model $(MODEL) --output outputs/pages/harbour.html \
+		--target "Port Authority of Kelm" --target "Ilse Maarn" \
+		--claim "The port authority hid the results of the water tests."
 	@echo "pages: outputs/pages"
 
 test: $(STAMP) ## all tests
