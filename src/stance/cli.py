@@ -124,7 +124,7 @@ def _tag(options: argparse.Namespace) -> int:
         format = "table" if on_terminal else "html" if is_page else None
         format = format or output_format(options.output, None)
     if format in ("parquet", "html") and options.output is None:
-        raise StanceError(f"{format} needs a place: give --output FILE.{format}")
+        raise StanceError(f"{format} needs a file: give --output FILE.{format}")
     if format == "table" and options.output is not None:
         raise StanceError("a table is for the terminal: leave out --output, or use --format jsonl")
     tagger = Tagger.from_pretrained(

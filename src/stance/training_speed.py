@@ -128,8 +128,10 @@ def ours(cfg: DictConfig, schema: Schema, articles: dict[str, list[Article]]) ->
             examples, schema, encoder, Augmentation(drop=0, foreign=0), int(cfg.seed)
         )
         clock = Clock()
+        own = cfg.copy()
+        OmegaConf.set_struct(own, False)
         settings = OmegaConf.merge(
-            cfg,
+            own,
             {
                 "checkpoints": scratch,
                 "trainer": {
