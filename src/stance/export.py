@@ -273,7 +273,7 @@ def quantize_embeddings(proto: Any) -> None:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a written file must keep to, in percent (DESIGN: "What must always hold")."""
+    """What a written file must keep to, in percent."""
 
     float_equal: float = 99.9
     int8_equal: float = 99.0
