@@ -95,6 +95,26 @@ def tiny_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return train(cfg)
 
 
+LOOSE = ("limits.int8_equal=80", "limits.batch_equal=80", "limits.tags_loss=20")
+"""Eight bits are coarse for a tiny model, so its int8 labels may differ more than is allowed."""
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny model with its ONNX files."""
+    import shutil
+
+    from hydra import compose, initialize_config_dir
+
+    from stance.export import export
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    shutil.copytree(tiny_model, folder)
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        cfg = compose("export", overrides=[f"model={folder}", *LOOSE])
+    return export(cfg)
+
+
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder as the working directory."""
