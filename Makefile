@@ -42,7 +42,7 @@ examples: $(STAMP) ## label the example articles with the trained model
 	@echo "pages: outputs/pages"
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .

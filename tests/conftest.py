@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core for each of the test processes
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 settings.register_profile("stance", deadline=None)
 settings.load_profile("stance")
