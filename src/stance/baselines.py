@@ -45,7 +45,7 @@ def fit(name: str, train: Sequence[Article], schema: Schema) -> Baseline:
     return BASELINES[name](train, schema)
 
 
-def _labelled(
+def labelled(
     article: Article,
     facets: Sequence[Mapping[str, LabelValue]],
     stances: Sequence[Sequence[str]],
@@ -96,7 +96,7 @@ class Majority:
         for article in articles:
             count = len(article.sentences or ())
             row = [self.stance] * len(article.targets) if self.stance else []
-            result.append(_labelled(article, [self.facets] * count, [row] * count, self.schema))
+            result.append(labelled(article, [self.facets] * count, [row] * count, self.schema))
         return result
 
 
@@ -207,7 +207,7 @@ class TfIdf:
             own = [
                 stances[first_pair + i * width : first_pair + (i + 1) * width] for i in range(count)
             ]
-            result.append(_labelled(article, rows[first_row : first_row + count], own, self.schema))
+            result.append(labelled(article, rows[first_row : first_row + count], own, self.schema))
             first_row, first_pair = first_row + count, first_pair + count * width
         return result
 
@@ -309,7 +309,7 @@ class Quotation:
             if self.applies:
                 texts = [sentence.text for sentence in sentences]
                 facets = [{"source": label} for label in quotation_sources(texts)]
-            result.append(_labelled(article, facets, [[]] * len(sentences), self.schema))
+            result.append(labelled(article, facets, [[]] * len(sentences), self.schema))
         return result
 
 

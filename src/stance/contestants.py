@@ -16,12 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from stance.baselines import labelled
 from stance.errors import MissingExtra, StanceError
 from stance.readers import read_articles
-from stance.records import Article, Label, Sentence, Stance, Target
+from stance.records import Article, Sentence, Target
 from stance.runtime import Logits, Runtime
 from stance.schema import DEFAULT
 from stance.tagger import Tagger
+
+
+FEW = 30
+"""Training articles for SetFit, which is meant for few examples."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +108,20 @@ class Pipeline:
 
     def label(self, articles: Sequence[Article]) -> list[Article]:
         sentences = [s for article in articles for s in article.sentences or ()]
-        facets = self._run(self.attribution, [{"text": s.text} for s in sentences])
+        labels = iter(self._run(self.attribution, [{"text": s.text} for s in sentences]))
         pairs = [
             {"text": sentence.text, "text_pair": target.text}
-            for article in articles
-            for sentence in article.sentences or ()
-            for target in article.targets
+            for sentence, target in pairs_of(articles)
         ]
         stances = iter(self._run(self.stance, pairs))
-        labels = iter(facets)
+        if not self.trained:
+            return list(articles)
         return [
-            _labelled(
+            labelled(
                 article,
                 [facets_of(next(labels)) for _ in article.sentences or ()],
                 [[next(stances) for _ in article.targets] for _ in article.sentences or ()],
-                self.trained,
+                DEFAULT,
             )
             for article in articles
         ]
@@ -195,8 +199,8 @@ def tfidf(task: Task) -> Contestant:
 class SetFit:
     """SetFit's predict with the same encoder: a sentence, or a sentence with a target, is a text.
 
-    The heads are fitted on the training articles without contrastive training of the encoder, so
-    its speed is SetFit's own and its quality a lower bound.
+    The heads are fitted on `FEW` training articles without contrastive training of the encoder,
+    so its speed is SetFit's own and its quality a lower bound.
     """
 
     attribution: Any
@@ -209,23 +213,28 @@ class SetFit:
         pairs = _pair_texts(articles)
         stances = iter(self.stance.predict(pairs, show_progress_bar=False) if pairs else ())
         return [
-            _labelled(
+            labelled(
                 article,
                 [facets_of(str(next(joint))) for _ in article.sentences or ()],
                 [[str(next(stances)) for _ in article.targets] for _ in article.sentences or ()],
-                True,
+                DEFAULT,
             )
             for article in articles
         ]
 
 
-def _pair_texts(articles: Sequence[Article]) -> list[str]:
+def pairs_of(articles: Sequence[Article]) -> list[tuple[Sentence, Target]]:
+    """Every sentence with every target, in order."""
     return [
-        f"{target.text}: {sentence.text}"
+        (sentence, target)
         for article in articles
         for sentence in article.sentences or ()
         for target in article.targets
     ]
+
+
+def _pair_texts(articles: Sequence[Article]) -> list[str]:
+    return [f"{target.text}: {sentence.text}" for sentence, target in pairs_of(articles)]
 
 
 def setfit(task: Task) -> Contestant:
@@ -239,7 +248,7 @@ def setfit(task: Task) -> Contestant:
     torch.set_num_threads(task.threads)
     if task.train is None:
         raise NotRun("no training articles")
-    articles = list(read_articles(Path(task.train)))
+    articles = list(read_articles(Path(task.train)))[:FEW]
     texts, joint, stances = [], [], []
     for article in articles:
         for sentence in article.sentences or ():
@@ -315,7 +324,7 @@ class ZeroShot:
                         for target in article.targets
                     ]
                 )
-            result.append(_labelled(article, facets, stances, True))
+            result.append(labelled(article, facets, stances, DEFAULT))
         return result
 
     def _number(self, text: str, labels: list[str]) -> int:
@@ -358,7 +367,7 @@ class NewsSentiment:
                 ]
                 for sentence in article.sentences or ()
             ]
-            result.append(_labelled(article, [{}] * len(stances), stances, True))
+            result.append(labelled(article, [{}] * len(stances), stances, DEFAULT))
         return result
 
 
@@ -374,27 +383,6 @@ CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {
     "nli": absent("nli", "an NLI cross-encoder"),
     "newssentiment": news_sentiment,
 }
-
-
-def _labelled(
-    article: Article,
-    facets: Sequence[Mapping[str, str | bool]],
-    stances: Sequence[Sequence[str]],
-    trained: bool,
-) -> Article:
-    """The article with these labels; with none of them if they come from untrained heads."""
-    if not trained:
-        return article
-    sentences = tuple(
-        replace(
-            Sentence(sentence.start, sentence.end, sentence.text),
-            facets={name: Label(value) for name, value in own.items()},
-            tags=tuple(DEFAULT.tags_of(own)) if own else None,
-            stance=tuple(Stance(number, label) for number, label in enumerate(row)),
-        )
-        for sentence, own, row in zip(article.sentences or (), facets, stances, strict=True)
-    )
-    return replace(article, sentences=sentences)
 
 
 def with_count(article: Article, names: Sequence[str], count: int) -> Article:

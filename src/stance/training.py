@@ -522,13 +522,13 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
             for stance in sentence.stance:
                 logits.setdefault("stance", []).append(raw.stance[row, stance.target])
                 labels.setdefault("stance", []).append(schema.stance.index(stance.label))
+    sides = [n for n, label in enumerate(schema.stance) if label in ("favor", "against")]
     temperatures: dict[str, float] = {}
     weights: dict[str, tuple[float, ...]] = {}
     for name, rows in logits.items():
         stacked, gold = np.stack(rows), np.array(labels[name], dtype=np.int64)
         temperatures[name] = fit_temperature(stacked, gold)
         scaled = (stacked / temperatures[name]).astype(np.float32)
-        sides = [n for n, label in enumerate(schema.stance) if label in ("favor", "against")]
         counted = sides if name == "stance" and len(sides) == 2 else None
         weights[name] = fit_weights(softmax(scaled), gold, counted)
     return Calibration(temperatures, weights)

@@ -95,7 +95,7 @@ def measure(cfg: DictConfig) -> Path:
     rounds: dict[str, list[dict[str, float]]] = {"ours": [], "transformers": []}
     for _ in range(int(cfg.rounds)):
         rounds["ours"].append(ours(cfg, schema, articles))
-        rounds["transformers"].append(usual(cfg, schema, articles))
+        rounds["transformers"].append(usual(cfg, articles))
         print(json.dumps({name: row[-1] for name, row in rounds.items()}), flush=True)
     output = Path(str(cfg.output))
     output.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def measure(cfg: DictConfig) -> Path:
 
 
 def arguments(folder: str, steps: int, rate: float) -> TrainingArguments:
-    """What both trainers are given."""
+    """What the usual trainer is given."""
     return TrainingArguments(
         output_dir=folder,
         max_steps=steps + WARM_UP,
@@ -177,7 +177,7 @@ class CountingTrainer(StanceTrainer):
         return super().compute_loss(model, inputs, *rest, **options)
 
 
-def usual(cfg: DictConfig, schema: Schema, articles: dict[str, list[Article]]) -> dict[str, float]:
+def usual(cfg: DictConfig, articles: dict[str, list[Article]]) -> dict[str, float]:
     """Sentences per second of a `Trainer` over single texts."""
     folder = str(encoder_folder(EncoderSource(**plain(cfg.encoder))))
     tokenizer = AutoTokenizer.from_pretrained(folder)
