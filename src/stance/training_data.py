@@ -35,7 +35,8 @@ class Augmentation:
     drop: probability of leaving out a target (one always stays).
     foreign: probability of adding a target of another article, neutral in every sentence; only
         where no word of four letters or more of its name stands in the text.
-    recut: cut the article into windows at other places every epoch.
+    recut: cut the article into windows of another length every epoch, from half to all of
+        `Encoding.max_tokens`, the first one shorter still, so that cuts fall elsewhere.
     context: sentences of context around the owned ones, as in `Encoding`. With 0 every sentence is
         seen once an epoch, and those at a window's edge without one neighbour.
     """
@@ -159,8 +160,10 @@ class WindowDataset(Dataset[Row]):
 
     def _drawn(self, example: Example) -> bool:
         share = self.shares.get(example.key.split("/")[0], 1.0)
+        if share >= 1:
+            return True
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}/share")
-        return share >= 1 or rng.random() < share
+        return rng.random() < share
 
     def _front(self, example: Example) -> int:
         """Tokens of the article's own targets, as many of them as fit into one window."""
@@ -168,17 +171,16 @@ class WindowDataset(Dataset[Row]):
         return sum(len(tokens.ids) + 1 for _, tokens in groups[0])
 
     def _cut(self, example: Example) -> list[tuple[int, int]]:
-        """Ranges of owned sentences; with `recut` the first one ends at a random place."""
+        """Ranges of owned sentences, at the places of this epoch."""
         encoding = self.encoder.encoding
         front = self._front(example)
         if front and self.augmentation.foreign:
             front += front // len(example.targets)
-        room = (
-            encoding.max_tokens - 1 - min(front, int(encoding.max_tokens * encoding.target_share))
-        )
+        taken = 1 + min(front, int(encoding.max_tokens * encoding.target_share))
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}")
-        start = 0
+        room, start = encoding.max_tokens - taken, 0
         if self.augmentation.recut and len(example.sentences) > 1:
+            room = int(rng.uniform(0.5, 1.0) * encoding.max_tokens) - taken
             first_room = rng.uniform(0.2, 1.0) * room
             start = next(self.encoder.cut(example.sentences, int(first_room)))[1]
         rest = list(self.encoder.cut(example.sentences[start:], room))
