@@ -15,9 +15,9 @@ from hydra import compose, initialize_config_dir
 
 from stance.corpora import read_corpus
 from stance.errors import StanceError
-from stance.export import Limits, check, equal_labels, export, quantize, trace
+from stance.export import Limits, check, equal_labels, export, quantize, sample, trace
 from stance.model import StanceModel
-from stance.runtime import ONNX_FILES, OnnxRuntime, load_runtime
+from stance.runtime import ONNX_FILES, OnnxRuntime, has_bfloat16, load_runtime
 from stance.tagger import Tagger
 
 ANY = Limits(float_equal=0, int8_equal=0, batch_equal=0, tags_loss=100)
@@ -44,14 +44,16 @@ def test_the_files_tell_how_they_were_made(exported):
     assert record["bytes"]["onnx-int8"] < record["bytes"]["onnx"]
 
 
-def test_dynamic_int8_labels_much_the_same(exported, tiny_model, tmp_path, articles):
-    model = StanceModel.from_pretrained(str(tiny_model), attn_implementation="eager")
+@pytest.mark.parametrize("method", ["dynamic", "static"])
+def test_other_kinds_of_int8_label_much_the_same(exported, tmp_path, articles, method):
+    model = StanceModel.from_pretrained(str(exported), attn_implementation="eager")
     trace(model, tmp_path / "raw.onnx")
-    settings = {"method": "dynamic", "reduce_range": True}
-    quantize(tmp_path / "raw.onnx", tmp_path / "int8.onnx", model, settings)
+    settings = {"method": method, "reduce_range": True}
+    batches = sample(exported, articles)
+    quantize(tmp_path / "raw.onnx", tmp_path / "int8.onnx", model, settings, batches)
     tagger = Tagger.from_pretrained(exported, backend="onnx")
-    dynamic = tagger.on(OnnxRuntime.load(tmp_path / "int8.onnx"))
-    assert equal_labels(tagger.tag_many(articles), dynamic.tag_many(articles)) > 80
+    int8 = tagger.on(OnnxRuntime.load(tmp_path / "int8.onnx"))
+    assert equal_labels(tagger.tag_many(articles), int8.tag_many(articles)) > 80
 
 
 def test_float_logits_are_those_of_pytorch(exported, articles):
@@ -102,8 +104,22 @@ def test_auto_takes_the_fastest_that_is_there(exported, tiny_model):
         load_runtime(tiny_model, "onnx")
     with pytest.raises(StanceError, match="backend is 'tensorrt', want one of auto, torch"):
         load_runtime(exported, "tensorrt")
+    with pytest.raises(StanceError, match="dtype is 'int4', want one of auto, float32, bfloat16"):
+        load_runtime(tiny_model, dtype="int4")
     with pytest.raises(StanceError, match="runs on the CPU, not on 'cuda'"):
         load_runtime(exported, "onnx", device="cuda")
+
+
+def test_bfloat16_is_for_pytorch_on_request(tiny_model, articles):
+    exact = Tagger.from_pretrained(tiny_model, backend="torch")
+    rounded = Tagger.from_pretrained(tiny_model, backend="torch", dtype="bfloat16")
+    auto = load_runtime(tiny_model, "torch", dtype="auto")
+    assert not exact.runtime.bfloat16
+    assert auto.bfloat16 == has_bfloat16("cpu")
+    ((_, one),) = exact.logits(articles[:1])
+    ((_, other),) = rounded.logits(articles[:1])
+    assert other.facets.dtype == np.float32
+    assert 0 < np.abs(one.facets - other.facets).max() < 0.2
 
 
 def test_a_broken_file_is_one_sentence(tmp_path):

@@ -25,6 +25,7 @@ from stance.records import Article
 from stance.runtime import ONNX_FILES, OnnxRuntime
 from stance.schema import Schema
 from stance.tagger import Tagger, find_model, read_config
+from stance.windows import pad
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from stance.model import StanceModel
 
 OPSET = 17
-METHODS = ("dynamic", "matmul_nbits", "none")
+METHODS = ("dynamic", "static", "matmul_nbits", "none")
+SAMPLE = 128
+"""Windows on which static quantisation measures activations."""
+
 INPUTS = {
     "input_ids": {0: "batch", 1: "length"},
     "attention_mask": {0: "batch", 1: "length"},
@@ -78,7 +82,7 @@ def export(cfg: DictConfig) -> Path:
         nodes = fuse(raw, files["onnx"], model)
         if int8["method"] != "none":
             files["onnx-int8"] = Path(scratch) / ONNX_FILES["onnx-int8"]
-            quantize(raw, files["onnx-int8"], model, int8)
+            quantize(raw, files["onnx-int8"], model, int8, sample(folder, articles))
         record = {
             "exporter": "torch.onnx.export (TorchScript), onnxruntime.transformers.optimizer",
             "opset": OPSET,
@@ -184,20 +188,39 @@ def fuse(raw: Path, path: Path, model: StanceModel, *, apart: bool = False) -> d
     return dict(sorted(nodes.items()))
 
 
-def quantize(raw: Path, path: Path, model: StanceModel, settings: Mapping[str, Any]) -> None:
+def sample(folder: Path, articles: Sequence[Article]) -> list[dict[str, np.ndarray[Any, Any]]]:
+    """Batches of `SAMPLE` windows of the articles, spread evenly, for the ranges of activations."""
+    tagger = Tagger.from_pretrained(folder, backend="torch")
+    windows = [window for article in articles for window in tagger.windows(article)]
+    chosen = windows[:: max(1, len(windows) // SAMPLE)]
+    return [
+        pad(chosen[first : first + 8], tagger.encoder.special.pad)
+        for first in range(0, len(chosen), 8)
+    ]
+
+
+def quantize(
+    raw: Path,
+    path: Path,
+    model: StanceModel,
+    settings: Mapping[str, Any],
+    batches: Sequence[Mapping[str, np.ndarray[Any, Any]]],
+) -> None:
     """Write the graph with 8-bit weights: the encoder's matrices and the word embeddings.
 
+    Other stages of the graph are written beside `raw`.
+
     dynamic: 8-bit activations too, one scale for a whole batch, one weight scale per channel.
+    static: the same with a scale for each activation that is measured beforehand, on `batches`.
     matmul_nbits: 8-bit weights in blocks, each row of activations with scales of its own, so that
     labels do not depend on what else is in the batch.
     """
     import onnx
 
     nbits = settings["method"] == "matmul_nbits"
-    with TemporaryDirectory(prefix="stance-int8-") as scratch:
-        graph = Path(scratch) / "fused.onnx"
-        fuse(raw, graph, model, apart=True)
-        proto = onnx.load(str(graph))
+    graph = raw.with_name("apart.onnx")
+    fuse(raw, graph, model, apart=True)
+    proto = onnx.load(str(graph))
     heads = [n.name for n in proto.graph.node if n.op_type == "MatMul" and is_head(n)]
     if nbits:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -213,23 +236,30 @@ def quantize(raw: Path, path: Path, model: StanceModel, settings: Mapping[str, A
         quantizer.process()
         proto = quantizer.model.model
     else:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime import quantization
 
-        with TemporaryDirectory(prefix="stance-int8-") as scratch:
-            before, after = Path(scratch) / "before.onnx", Path(scratch) / "after.onnx"
-            onnx.save(proto, str(before))
-            quantize_dynamic(
-                str(before),
-                str(after),
-                op_types_to_quantize=["MatMul"],
-                nodes_to_exclude=heads,
-                per_channel=True,
-                reduce_range=bool(settings["reduce_range"]),
-                weight_type=QuantType.QInt8,
-                # Fused nodes have outputs whose type the quantiser cannot infer.
-                extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-            )
-            proto = onnx.load(str(after))
+        after = raw.with_name("int8.onnx")
+        options = {
+            "op_types_to_quantize": ["MatMul"],
+            "nodes_to_exclude": heads,
+            "per_channel": True,
+            "reduce_range": bool(settings["reduce_range"]),
+            "weight_type": quantization.QuantType.QInt8,
+            # Fused nodes have outputs whose type the quantiser cannot infer.
+            "extra_options": {"DefaultTensorType": onnx.TensorProto.FLOAT},
+        }
+        if settings["method"] == "dynamic":
+            quantization.quantize_dynamic(str(graph), str(after), **options)
+        else:
+
+            class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+                rest = iter(batches)
+
+                def get_next(self) -> Any:
+                    return next(self.rest, None)
+
+            quantization.quantize_static(str(graph), str(after), Reader(), **options)
+        proto = onnx.load(str(after))
     quantize_embeddings(proto)
     onnx.save(proto, str(path))
 

@@ -120,6 +120,7 @@ def run(cfg: Any) -> Counts:
         backend=str(cfg.backend),
         device=str(cfg.device),
         threads=cfg.threads and int(cfg.threads),
+        dtype=str(cfg.dtype),
         batch_tokens=int(cfg.batch_tokens),
     )
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ ONNX_FILES = {"onnx-int8": "model.int8.onnx", "onnx": "model.onnx"}
 """Backends of ONNX Runtime with their file in a model folder, the preferred one first."""
 
 BACKENDS = ("auto", "torch", *ONNX_FILES)
+DTYPES = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,23 @@ class Runtime(Protocol):
 class TorchRuntime:
     """Holds the model in PyTorch, in evaluation mode while it runs."""
 
-    def __init__(self, model: StanceModel) -> None:
+    def __init__(self, model: StanceModel, *, bfloat16: bool = False) -> None:
         self.model = model
+        self.bfloat16 = bfloat16
 
     @classmethod
     def load(
-        cls, folder: str | Path, device: str = "auto", threads: int | None = None
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        threads: int | None = None,
+        dtype: str = "float32",
     ) -> TorchRuntime:
         """Load a model folder onto `auto` (CUDA or MPS where there is one), `cpu`, `cuda`, …
 
         Args:
             threads: of the CPU, for this whole process; None leaves it to PyTorch.
+            dtype: float32, bfloat16 (autocast), or auto: bfloat16 where the processor has it.
 
         Raises:
             StanceError: the folder's weights cannot be read.
@@ -74,16 +81,19 @@ class TorchRuntime:
                 device = "cuda"
             elif torch.backends.mps.is_available():
                 device = "mps"
-        return cls(model.to(torch.device(device)))
+        if dtype == "auto":
+            dtype = "bfloat16" if has_bfloat16(device) else "float32"
+        return cls(model.to(torch.device(device)), bfloat16=dtype == "bfloat16")
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
-        """Logits of one padded batch, in float32."""
+        """Logits of one padded batch, as float32 arrays."""
         import torch
 
         device = self.model.device
         training = self.model.training
         self.model.eval()  # type: ignore[no-untyped-call]
-        with torch.inference_mode():
+        mixed = torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
+        with torch.inference_mode(), mixed:
             output = self.model(
                 **{name: torch.from_numpy(array).to(device) for name, array in batch.items()}
             )
@@ -126,8 +136,22 @@ class OnnxRuntime:
         return Logits(*self.session.run(None, dict(batch)))
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether a processor multiplies matrices in bfloat16; False where PyTorch cannot tell."""
+    import torch
+
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16"))
+
+
 def load_runtime(
-    folder: str | Path, backend: str = "auto", device: str = "auto", threads: int | None = None
+    folder: str | Path,
+    backend: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    dtype: str = "float32",
 ) -> Runtime:
     """The runtime of a model folder.
 
@@ -136,10 +160,13 @@ def load_runtime(
             else PyTorch, and PyTorch on any device but the CPU.
         device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
         threads: of the CPU.
+        dtype: of PyTorch's matrix products: float32, bfloat16, auto (see `TorchRuntime.load`).
 
     Raises:
-        StanceError: no such backend, or the folder has no file for it.
+        StanceError: no such backend or dtype, or the folder has no file for it.
     """
+    if dtype not in DTYPES:
+        raise StanceError(f"dtype is {dtype!r}, want one of {', '.join(DTYPES)}")
     if backend not in BACKENDS:
         raise StanceError(f"backend is {backend!r}, want one of {', '.join(BACKENDS)}")
     on_cpu = device in ("auto", "cpu")
@@ -148,7 +175,7 @@ def load_runtime(
         there = [name for name, path in files.items() if path.is_file()]
         backend = there[0] if there and on_cpu else "torch"
     if backend == "torch":
-        return TorchRuntime.load(folder, device, threads)
+        return TorchRuntime.load(folder, device, threads, dtype)
     if not on_cpu:
         raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
     if not files[backend].is_file():

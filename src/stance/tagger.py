@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ class Tagger:
         backend: str = "auto",
         device: str = "auto",
         threads: int | None = None,
+        dtype: str = "float32",
         batch_tokens: int = 4096,
     ) -> Tagger:
         """Load a model folder, or a model id of the Hugging Face Hub.
@@ -80,6 +82,8 @@ class Tagger:
             backend: auto, torch, onnx or onnx-int8 (see `stance.runtime.load_runtime`).
             device: auto, cpu, cuda, mps.
             threads: of the CPU; None takes the cores that this process may use.
+            dtype: of PyTorch's matrix products: float32, bfloat16, or auto, which is bfloat16 where
+                the processor has it. Labels may then differ a little from one machine to another.
             batch_tokens: padded tokens in one batch.
 
         Raises:
@@ -93,7 +97,7 @@ class Tagger:
             Encoding(**config["encoding"]),
         )
         return cls(
-            load_runtime(folder, backend, device, threads),
+            load_runtime(folder, backend, device, threads, dtype),
             encoder,
             Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
             calibration=Calibration.load(folder / "calibration.json"),
@@ -144,17 +148,34 @@ class Tagger:
             yield self._label(article, logits)
 
     def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
-        """The articles, with sentences, and their raw logits (before calibration), in order."""
+        """The articles, with sentences, and their raw logits (before calibration), in order.
+
+        The model has a thread of its own: while it runs, the next articles are read and tokenised
+        and the ones before are labelled. What is in a batch follows from the articles alone.
+        """
+        running: Future[list[tuple[Article, ArticleLogits]]] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="stance-model") as model:
+            for chunk in self._chunks(articles):
+                following = model.submit(self._run, chunk)
+                if running is not None:
+                    yield from running.result()
+                running = following
+            if running is not None:
+                yield from running.result()
+
+    def _chunks(self, articles: Iterable[Article]) -> Iterator[list[tuple[Article, list[Window]]]]:
+        """The articles with their windows, `LOOK_AHEAD` windows or a few more at a time."""
         chunk: list[tuple[Article, list[Window]]] = []
         waiting = 0
         for article in articles:
-            windows = self._windows(article)
+            windows = self.windows(article)
             chunk.append((article, windows))
             waiting += max(1, len(windows))
             if waiting >= LOOK_AHEAD:
-                yield from self._run(chunk)
+                yield chunk
                 chunk, waiting = [], 0
-        yield from self._run(chunk)
+        if chunk:
+            yield chunk
 
     def _prepare(self, article: str | Mapping[str, Any] | Article) -> Article:
         if isinstance(article, str):
@@ -169,7 +190,8 @@ class Tagger:
             article = replace(article, sentences=sentences)
         return article
 
-    def _windows(self, article: Article) -> list[Window]:
+    def windows(self, article: Article) -> list[Window]:
+        """The windows of an article that has sentences; none without a sentence."""
         spans: list[Span] = [(s.start, s.end) for s in article.sentences or ()]
         if not spans:
             return []
@@ -181,7 +203,8 @@ class Tagger:
 
     def _run(
         self, chunk: Sequence[tuple[Article, list[Window]]]
-    ) -> Iterator[tuple[Article, ArticleLogits]]:
+    ) -> list[tuple[Article, ArticleLogits]]:
+        """One chunk through the model, in batches of windows of like length."""
         places = [(a, w) for a, (_, windows) in enumerate(chunk) for w in range(len(windows))]
         places.sort(key=lambda place: len(chunk[place[0]][1][place[1]]))
         results = [self._empty(article) for article, _ in chunk]
@@ -196,9 +219,11 @@ class Tagger:
                     logits.spans[row],
                     results[a],
                 )
-        for (article, windows), result in zip(chunk, results, strict=True):
-            cut = frozenset(number for window in windows for number in window.truncated)
-            yield article, replace(result, truncated=cut)
+        cut = [frozenset(n for window in windows for n in window.truncated) for _, windows in chunk]
+        return [
+            (article, replace(result, truncated=numbers))
+            for (article, _), result, numbers in zip(chunk, results, cut, strict=True)
+        ]
 
     def _batches(
         self,
