@@ -203,7 +203,7 @@ def test_sentences_in_order_with_their_place(ledger: Ledger, archive: Path) -> N
     ]
     (council,) = ledger.sentences(Where(target=COUNCIL))
     assert council == Evidence(
-        *("a1", 28, 49, "The council helped. 🔥", None, "Courier", "2026-01-05", None),
+        *("a1", 29, 50, "The council helped. 🔥", None, "Courier", "2026-01-05", None),
         *(("background",), COUNCIL, "entity", "favor", 0.7),
     )
     assert ARCHIVE[0].text[council.start : council.end] == council.text
@@ -233,7 +233,7 @@ def test_the_interval_is_that_of_articles_drawn_with_replacement(tmp_path: Path)
     with Ledger(write(tmp_path / "many.parquet", articles)) as ledger:
         (row,) = ledger.table(resamples=20_000)
         assert ledger.table(resamples=20_000) == [row]
-        assert ledger.table(resamples=20_000, seed=1) != [row]
+        assert ledger.table(resamples=50) != ledger.table(resamples=50, seed=1)
     drawn = counts[random.integers(0, 80, (20_000, 80))].sum(1)
     plain = np.quantile(drawn, (0.025, 0.975))
     assert row.against.count == counts.sum()

@@ -36,6 +36,7 @@ def test_find_mentions(text: str, target: Target, found: list[str]) -> None:
         ("The MWU met.", "Mill Workers Union", True),
         ("Two companies", "company lawyers", True),
         ("He told us.", "US", False),
+        ("Mr Olm left.", "Mere Rovers", False),
         ("The U.S. army", "US government", True),
         ("A Nato ship", "NATO", True),
         ("the head of it", "The Guild of Orlea", False),

@@ -105,9 +105,9 @@ def test_the_example_file_fits_the_example_articles(
     }
     with pytest.raises(SystemExit):
         main([*command, "--format", "table"])
-    assert "targets skipped: not mentioned" in capsys.readouterr().out
+    assert "targets skipped, since not mentioned: 6" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main([*command, "--format", "html", "--output", str(tmp_path / "pages")])
     page = (tmp_path / "pages" / "harbour.html").read_text()
-    assert "targets skipped: not mentioned" in page
+    assert "targets skipped, since not mentioned: 6" in page
     assert "Lotte Brandis" not in page

@@ -94,11 +94,16 @@ def _forms(name: str) -> Iterator[str]:
 
 
 def _text_keys(text: str) -> set[str]:
-    """Stems of the words of a text in small letters, and its capitalised words in capitals."""
+    """What names are looked up in.
+
+    Stems of all words (brod), words with a capital in capitals (NATO for Nato), and words that are
+    in capitals after a sign (=MWU), so that initials are not found in Mr or Us.
+    """
     words = set(_WORD.findall(_undotted(text)))
     capitalised = {word for word in words if word[0].isupper()}
-    singular = {word.removesuffix("s") for word in capitalised}
-    return {_stem(word) for word in words} | {w.upper() for w in capitalised | singular}
+    capitalised |= {word.removesuffix("s") for word in capitalised}
+    keys = {_stem(word) for word in words} | {word.upper() for word in capitalised}
+    return keys | {f"={word}" for word in capitalised if _acronym(word)}
 
 
 @lru_cache(maxsize=4096)
@@ -106,9 +111,9 @@ def _name_keys(name: str) -> frozenset[str]:
     words = _WORD.findall(_undotted(name))
     telling = [w for w in words if len(w) > 1 and (_acronym(w) or w.lower() not in UNTELLING)]
     keys = {word if _acronym(word) else _stem(word) for word in telling or words}
-    capitals = [word[0] for word in words if word[0].isupper()]
+    capitals = [word[0] for word in telling if word[0].isupper()]
     if len(capitals) > 1:
-        keys.add("".join(capitals))
+        keys.add("=" + "".join(capitals))
     return frozenset(keys)
 
 

@@ -35,7 +35,7 @@ def article_table(article: Article) -> Group:
     ]
     skipped = sum(target.skipped for target in article.targets)
     if skipped:
-        lines.append(Text(f"{skipped} targets skipped: not mentioned", style="dim"))
+        lines.append(Text(f"targets skipped, since not mentioned: {skipped}", style="dim"))
     table = Table(show_header=False, pad_edge=False, expand=True, show_lines=True)
     table.add_column("labels", no_wrap=True)
     table.add_column("sentence", ratio=1)
