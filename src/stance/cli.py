@@ -1,4 +1,4 @@
-"""Takes the command line; gives the commands of `stance`: tag, agreement, annotate, train, …"""
+"""Takes the command line; gives the commands of `stance`: tag, ledger, annotate, train, …"""
 
 from __future__ import annotations
 
@@ -66,6 +66,12 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--claim", action="append", default=[], metavar="SENTENCE", help="a claim (repeatable)"
     )
     tag.add_argument(
+        "--narratives",
+        metavar="FILE",
+        help="entities and claims of a whole archive (YAML); each article skips those it is not "
+        "about",
+    )
+    tag.add_argument(
         "--format",
         choices=("table", "jsonl", "parquet", "html"),
         help="default: table on a terminal, what the ending of --output says, else jsonl",
@@ -82,6 +88,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, text in (
         ("agreement", "agreement of two label files"),
         ("annotate", "Label Studio tasks out, corrections back in"),
+        ("ledger", "who says what about whom, over many tagged articles"),
     ):
         other = commands.add_parser(name, help=text)
         if command == name:
@@ -117,6 +124,10 @@ def _tag(options: argparse.Namespace) -> int:
 
     targets: list[Any] = [*options.target]
     targets += [{"kind": "claim", "text": claim} for claim in options.claim]
+    if options.narratives:
+        from stance.narratives import Narratives
+
+        targets += Narratives.load(options.narratives).targets
     format = options.format
     if format is None:
         on_terminal = options.output is None and sys.stdout.isatty()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 from stance.errors import RecordError, StanceError
+from stance.narratives import Narratives
 from stance.readers import read_articles
 from stance.records import Article
 from stance.tagger import Tagger
@@ -114,6 +115,7 @@ def run(cfg: Any) -> Counts:
     from stance.config import plain
 
     inputs = plain(cfg.input)
+    narratives = Narratives.load(str(cfg.narratives)).targets if cfg.narratives else ()
     output = Path(str(cfg.output))
     tagger = Tagger.from_pretrained(
         str(cfg.model),
@@ -128,7 +130,7 @@ def run(cfg: Any) -> Counts:
         tagger,
         [inputs] if isinstance(inputs, str) else inputs,
         output,
-        targets=plain(cfg.targets) or [],
+        targets=[*(plain(cfg.targets) or []), *narratives],
         format=output_format(output, cfg.format),
         probs=bool(cfg.probs),
         rejects=cfg.rejects,

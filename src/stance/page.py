@@ -214,7 +214,13 @@ def _key(tags: Sequence[str]) -> str:
 
 
 def _controls(article: Article, tags: Sequence[str], speakers: Sequence[str]) -> str:
-    targets = [(str(number), target.text) for number, target in enumerate(article.targets)]
+    targets = [
+        (str(number), target.text)
+        for number, target in enumerate(article.targets)
+        if not target.skipped
+    ]
+    skipped = len(article.targets) - len(targets)
+    note = f"targets skipped, since not mentioned: {skipped}" if skipped else ""
     boxes = "".join(
         f'<label><input type="checkbox" class="tag" value="{escape(tag)}" checked> '
         f"{escape(tag.replace('_', ' '))}</label>"
@@ -223,6 +229,7 @@ def _controls(article: Article, tags: Sequence[str], speakers: Sequence[str]) ->
     return (
         '<div class="controls">'
         f"<label>stance toward {_select('target', targets, 'no target', bool(targets))}</label>"
+        f'<span class="quiet">{note}</span>'
         f"<label>speaker {_select('speaker', [(s, s) for s in speakers], 'anybody', False)}</label>"
         f'{boxes}<button id="view" type="button" aria-pressed="false">table</button>'
         '<span class="quiet" id="count" role="status"></span></div>'

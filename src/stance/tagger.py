@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stance.calibration import Calibration
 from stance.errors import StanceError
+from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target, with_targets
 from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
@@ -127,7 +128,8 @@ class Tagger:
 
         Args:
             article: a text, a record as a dict, or an Article.
-            targets: entities (as text) or targets as dicts, added to the article's own.
+            targets: entities (as text) or targets as dicts, added to the article's own. One with
+                `names` is skipped where the article mentions none of them.
 
         Returns:
             The article with all its fields and labelled sentences.
@@ -144,7 +146,7 @@ class Tagger:
     ) -> Iterator[Article]:
         """Label a stream of articles; yields them in order and reads only some windows ahead."""
         prepared = (with_targets(self._prepare(article), targets) for article in articles)
-        for article, logits in self.logits(prepared):
+        for article, logits in self.logits(map(skip_unmentioned, prepared)):
             yield self._label(article, logits)
 
     def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
@@ -196,10 +198,12 @@ class Tagger:
         if not spans:
             return []
         sentences = self.encoder.tokenize_sentences(article, spans)
-        targets: list[Tokens] = []
-        if article.targets:
-            targets = self.encoder.tokenize_texts([target.text for target in article.targets])
-        return self.encoder.windows(sentences, targets)
+        asked = [number for number, target in enumerate(article.targets) if not target.skipped]
+        targets: dict[int, Tokens] = {}
+        if asked:
+            texts = self.encoder.tokenize_texts([article.targets[n].text for n in asked])
+            targets = dict(zip(asked, texts, strict=True))
+        return self.encoder.windows(sentences, targets, asked)
 
     def _run(
         self, chunk: Sequence[tuple[Article, list[Window]]]
@@ -282,7 +286,9 @@ class Tagger:
                     }
                     if tagged
                     else None,
-                    stance=self._stances(stance_probs[row]) if "stance" in self.heads else (),
+                    stance=self._stances(stance_probs[row], article.targets)
+                    if "stance" in self.heads
+                    else (),
                     spans=decode_spans(*logits.spans[row], self.schema.spans) if tracks else None,
                     speaker=None,
                 )
@@ -295,7 +301,7 @@ class Tagger:
     def _tags(self, facets: Mapping[str, Label]) -> tuple[str, ...]:
         return tuple(self.schema.tags_of({name: label.label for name, label in facets.items()}))
 
-    def _stances(self, probs: FloatArray) -> tuple[Stance, ...]:
+    def _stances(self, probs: FloatArray, targets: Sequence[Target]) -> tuple[Stance, ...]:
         names = self.schema.stance
         best = self.calibration.choose("stance", probs)
         return tuple(
@@ -306,6 +312,7 @@ class Tagger:
                 {name: float(p) for name, p in zip(names, row, strict=True)},
             )
             for target, row in enumerate(probs)
+            if not targets[target].skipped
         )
 
 

@@ -196,14 +196,14 @@ class WindowEncoder:
     def windows(
         self,
         sentences: Sequence[Tokens],
-        targets: Sequence[Tokens],
+        targets: Sequence[Tokens] | Mapping[int, Tokens],
         order: Sequence[int] | None = None,
     ) -> list[Window]:
         """Pack sentences and targets into windows.
 
         Args:
             sentences: the article's sentences, in order.
-            targets: the article's targets.
+            targets: the article's targets, by number.
             order: which targets stand in front and in which order; all of them by default.
 
         Returns:

@@ -1,0 +1,68 @@
+"""Where a text names a target, strictly; and which targets an article never names, leniently."""
+
+from __future__ import annotations
+
+import pytest
+
+from stance.mentions import find_mentions, skip_unmentioned
+from stance.records import Article, Target
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "found"),
+    [
+        ("Ana Brod came. Brod left.", Target("Ana Brod"), ["Ana Brod", "Brod"]),
+        ("Brodski came.", Target("Ana Brod"), []),
+        ("The MWU met.", Target("Mill Workers Union"), ["MWU"]),
+        ("mill  workers", Target("the Mill\nWorkers"), []),
+        ("The Opposition and opposition", Target("the opposition"), ["Opposition", "opposition"]),
+        ("The guild (Guild of Millers)", Target("Guild of Millers"), ["Guild of Millers"]),
+        ("A.B. (Orlea) said", Target("A.B. (Orlea)"), ["A.B. (Orlea)"]),
+        ("Brod lied.", Target("Brod lied.", "claim"), []),
+        ("Brod lied.", Target("It was staged.", "claim", names=("Ana Brod",)), ["Brod"]),
+        ("Norn and the Mill", Target("Mill", names=("Mill", "Norn Ltd", "Norn")), ["Norn", "Mill"]),
+    ],
+)
+def test_find_mentions(text: str, target: Target, found: list[str]) -> None:
+    assert [text[start:end] for start, end in find_mentions(text, target)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "there"),
+    [
+        ("The Brods left.", "Ana Brod", True),
+        ("ANA BROD LEFT", "Ana Brod", True),
+        ("Orlean troops", "Orlea", True),
+        ("The MWU met.", "Mill Workers Union", True),
+        ("Two companies", "company lawyers", True),
+        ("He told us.", "US", False),
+        ("Mr Olm left.", "Mere Rovers", False),
+        ("The U.S. army", "US government", True),
+        ("A Nato ship", "NATO", True),
+        ("the head of it", "The Guild of Orlea", False),
+        ("Who are The Who?", "The Who", True),
+        ("nobody", "Ana Brod", False),
+        ("", "Ana Brod", False),
+    ],
+)
+def test_a_target_with_names_is_skipped_where_none_of_them_is(
+    text: str, name: str, there: bool
+) -> None:
+    article = Article(text, targets=(Target("It burned.", "claim", names=("Zzyzx", name)),))
+    assert skip_unmentioned(article).targets[0].skipped is not there
+
+
+def test_the_title_counts_and_other_targets_are_left_alone() -> None:
+    article = Article(
+        "It burned down.",
+        title="Mill of Orlea",
+        targets=(
+            Target("Orlea", names=("Orlea",)),
+            Target("Ana Brod"),
+            Target("It", mentions=((0, 2),), names=("Ana Brod",)),
+            Target("Brod", names=("Ana Brod",)),
+        ),
+    )
+    assert [target.skipped for target in skip_unmentioned(article).targets] == [0, 0, 0, 1]
+    plain = Article("It burned.", targets=(Target("Ana Brod"),))
+    assert skip_unmentioned(plain) is plain
