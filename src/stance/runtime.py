@@ -129,13 +129,27 @@ class OnnxRuntime:
 def load_runtime(
     folder: str | Path, backend: str = "auto", device: str = "auto", threads: int | None = None
 ) -> Runtime:
-    """The runtime of a model folder.
+    """The runtime of a model folder (see `choose_backend`).
 
     Args:
-        backend: torch, onnx, onnx-int8; auto takes the folder's int8 file, else its float32 one,
-            else PyTorch, and PyTorch on any device but the CPU.
-        device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
         threads: of the CPU.
+
+    Raises:
+        StanceError: no such backend, or the folder has no file for it.
+    """
+    backend = choose_backend(folder, backend, device)
+    if backend == "torch":
+        return TorchRuntime.load(folder, device, threads)
+    return OnnxRuntime.load(Path(folder) / ONNX_FILES[backend], threads)
+
+
+def choose_backend(folder: str | Path, backend: str = "auto", device: str = "auto") -> str:
+    """The backend that `load_runtime` takes: torch, onnx or onnx-int8.
+
+    Args:
+        backend: one of these; auto takes the folder's int8 file, else its float32 one, else
+            PyTorch, and PyTorch on any device but the CPU.
+        device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
 
     Raises:
         StanceError: no such backend, or the folder has no file for it.
@@ -148,12 +162,12 @@ def load_runtime(
         there = [name for name, path in files.items() if path.is_file()]
         backend = there[0] if there and on_cpu else "torch"
     if backend == "torch":
-        return TorchRuntime.load(folder, device, threads)
+        return backend
     if not on_cpu:
         raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
     if not files[backend].is_file():
         raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
-    return OnnxRuntime.load(files[backend], threads)
+    return backend
 
 
 def _numpy(value: Any) -> FloatArray:
