@@ -123,7 +123,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def workers_of(driver: int) -> Iterator[int]:
-    """Processes of Ray actors and tasks that descend from this one."""
+    """Processes of the actors that label, all of which descend from this one."""
     parents: dict[int, int] = {}
     names: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
@@ -138,7 +138,7 @@ def workers_of(driver: int) -> Iterator[int]:
         ancestor = pid
         while ancestor in parents and ancestor != driver:
             ancestor = parents[ancestor]
-        if ancestor == driver and name.startswith("ray::") and "IDLE" not in name:
+        if ancestor == driver and name.startswith("ray::") and "_Worker" in name:
             yield pid
 
 

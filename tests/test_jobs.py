@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -188,14 +187,14 @@ def test_an_id_that_occurs_twice_is_found_over_files_and_parts(exported: Path, i
     Path("in/a3.txt").write_text("Rain.")
     counts = label(exported, "input=in", "part_articles=5")
     assert counts == Counts(articles=13, sentences=counts.sentences, rejects=4)
-    first = f"{in_folder}/in/a3.txt"
+    first = f"'a3' is also the id of {in_folder}/in/a.jsonl:5"
     assert [(Path(r["path"]).name, r["line"], r["reason"]) for r in rejects()] == [
         ("a.jsonl", 1, "want a string, found a number"),
-        ("a.jsonl", 5, f"'a3' is also the id of {first}"),
-        ("b.jsonl", 2, f"'a3' is also the id of {first}"),
-        ("b.jsonl", 3, f"'a3' is also the id of {first}"),
+        ("a3.txt", None, first),
+        ("b.jsonl", 2, first),
+        ("b.jsonl", 3, first),
     ]
-    assert [r["raw"] for r in rejects()][1:] == [json.dumps(article(3))] * 3
+    assert [r["raw"] for r in rejects()][2:] == [json.dumps(article(3))] * 2
 
 
 def broken(kind: int, number: int) -> tuple[bytes, str]:
@@ -225,7 +224,7 @@ def broken(kind: int, number: int) -> tuple[bytes, str]:
 def strange(kind: int, number: int) -> dict[str, Any]:
     """A record of one of twelve kinds that looks wrong and is not; the costly kinds are rarer."""
     many = 500 if number < 12 else 5
-    words = 170_000 if number < 12 else 600
+    words = 200_000 if number < 12 else 600
     return {
         "id": f"strange {number}",
         **[
@@ -282,7 +281,7 @@ def small_then_large(in_folder: Path) -> None:
 
 def check_that_the_disk_was_full(done: subprocess.CompletedProcess[str], reason: str) -> None:
     assert done.returncode == 1
-    assert f"out: part-00001 cannot be written: {reason}" in done.stderr.replace(os.getcwd(), "")
+    assert f"out: part-00001 cannot be written: {reason}" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in parts()] == ["part-00000.jsonl"]
     assert len(labelled()) == 9
@@ -314,7 +313,7 @@ def test_a_small_disk_and_one_that_is_read_only(exported: Path, small_then_large
     )
     if done.returncode != 1 or "unshare" in done.stderr:
         pytest.skip("mounting a small file system is not allowed here")
-    done.stderr = Path("full").read_text().replace("disk/out", "out")
+    done.stderr = Path("full").read_text()
     check_that_the_disk_was_full(done, "No space left on device")
     assert "disk/out: cannot be written: Read-only file system" in Path("readonly").read_text()
 
@@ -371,4 +370,3 @@ def test_an_archive_on_s3(exported: Path, archive: Path, monkeypatch: pytest.Mon
         running.stop()
     label(exported, "input=archive", "output=local")
     assert [a.to_dict() for a in labelled()] == [a.to_dict() for a in labelled("local")]
-    shutil.rmtree("csv")

@@ -134,8 +134,7 @@ def read_slice(part: Slice) -> Iterator[Record]:
     """The records of a file, or of a part of it, in their order; none is parsed before `make`.
 
     Raises:
-        StanceError: a remote file cannot be read.
-        OSError: a local file cannot be read.
+        StanceError: the file cannot be opened, or the connection to a remote one fails.
     """
     suffix = suffix_of(part.path)
     place = printable(part.path)

@@ -47,8 +47,8 @@ class Progress:
         if self._bar is not None:
             if now - self._told > 0.2:
                 self._told = now
-                self._bar.update(self._task, advance=0, description=self.line())
-                self._bar.update(self._task, completed=self._before + self._records)
+                done = self._before + self._records
+                self._bar.update(self._task, completed=done, description=self.line())
         elif now - self._told > EVERY:
             self._told = now
             print(f"stance: {self.line()}", file=sys.stderr, flush=True)

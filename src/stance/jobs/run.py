@@ -78,7 +78,7 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
     backend = choose_backend(model, str(cfg.backend), str(cfg.device))
     targets = with_targets(Article(""), plain(cfg.targets) or []).targets
     files = _files(inputs, output)
-    job = {
+    job: dict[str, Any] = {
         "stance": __version__,
         **_model(model, backend),
         "targets": [target.to_json() for target in targets],
