@@ -138,7 +138,7 @@ def workers_of(driver: int) -> Iterator[int]:
         ancestor = pid
         while ancestor in parents and ancestor != driver:
             ancestor = parents[ancestor]
-        if ancestor == driver and name.startswith("ray::") and "_Worker" in name:
+        if ancestor == driver and name.startswith("ray::") and "MapWorker" in name:
             yield pid
 
 
