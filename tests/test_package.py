@@ -23,7 +23,7 @@ SOURCE = REPOSITORY / "src" / "stance"
 LAYERS = [
     {"errors", "cores"},
     {"resources"},
-    {"schema", "records"},
+    {"schema", "records", "storage"},
     {"readers", "writers", "segment", "mentions"},
     {"windows", "narratives"},
     {"model", "encoders", "corpora"},

@@ -24,7 +24,6 @@ from stance.runtime import Logits, Runtime
 from stance.schema import DEFAULT
 from stance.tagger import Tagger
 
-
 FEW = 30
 """Training articles for SetFit, which is meant for few examples."""
 
