@@ -266,6 +266,75 @@ def headline_rows(scope: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     return ["figure", *predictors], rows
 
 
+def label_rows(measured: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: precision, recall and F1 of every label."""
+    rows = []
+    for task, figures in measured["tasks"].items():
+        for label, row in figures["labels"].items():
+            # The label of a tag or a span is only that it holds.
+            rows.append(
+                [
+                    task,
+                    "" if label == "yes" else label,
+                    percent(row["precision"]),
+                    percent(row["recall"]),
+                    percent(row["f1"]),
+                    str(row["support"]),
+                ]
+            )
+    return ["task", "label", "precision", "recall", "F1", "support"], rows
+
+
+def calibration_rows(measured: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: how far accuracy is from confidence, for what has probabilities."""
+    rows = [
+        [task, percent(figures["accuracy"]), percent(figures["expected_calibration_error"])]
+        for task, figures in measured["tasks"].items()
+        if "expected_calibration_error" in figures
+    ]
+    return ["task", "accuracy", "expected calibration error"], rows
+
+
+def corpus_rows(corpora: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the headline figures of every corpus."""
+    figures = list(
+        dict.fromkeys(f for s in corpora.values() for f in shown_figures(s["model"]["headline"]))
+    )
+    rows = [
+        [
+            name,
+            str(scope["model"]["sentences"]),
+            *(cell(scope["model"], figure, interval=False) for figure in figures),
+        ]
+        for name, scope in corpora.items()
+    ]
+    return ["corpus", "sentences", *map(figure_name, figures)], rows
+
+
+def publisher_rows(
+    publishers: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: of every publisher the F1 of every tag and of every stance."""
+    columns = list(
+        dict.fromkeys(
+            (task, label)
+            for measured in publishers.values()
+            for task, figures in measured["tasks"].items()
+            if task == "stance" or task.startswith("tags/")
+            for label in figures["labels"]
+        )
+    )
+    rows = []
+    for name, measured in publishers.items():
+        row = [name, str(measured["sentences"])]
+        for task, label in columns:
+            figures = measured["tasks"].get(task, {}).get("labels", {}).get(label, {})
+            row.append(percent(figures.get("f1")))
+        rows.append(row)
+    names = [label if task == "stance" else task.removeprefix("tags/") for task, label in columns]
+    return ["publisher", "sentences", *names], rows
+
+
 def shown_figures(headline: Mapping[str, Any]) -> list[str]:
     """The figures to show: of a facet of false and true the F1 of true, not the macro-F1 too."""
     return [

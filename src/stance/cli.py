@@ -85,14 +85,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
     tag.add_argument("--backend", default="auto", help="auto, torch, onnx or onnx-int8")
     tag.add_argument("--threads", type=int, help="of the CPU; default: those we may use")
     tag.set_defaults(function=_tag)
-    for name, text in (
-        ("agreement", "agreement of two label files"),
-        ("annotate", "Label Studio tasks out, corrections back in"),
-        ("ledger", "who says what about whom, over many tagged articles"),
+    for name, module_name, text in (
+        ("agreement", "agreement", "agreement of two label files"),
+        ("annotate", "annotate", "Label Studio tasks out, corrections back in"),
+        ("ledger", "ledger_command", "who says what about whom, over many tagged articles"),
     ):
         other = commands.add_parser(name, help=text)
         if command == name:
-            module = importlib.import_module(f"stance.{name}")
+            module = importlib.import_module(f"stance.{module_name}")
             module.add_arguments(other)
             other.set_defaults(function=module.run)
     for name, text in HYDRA.items():

@@ -6,18 +6,15 @@ and its content security policy allows this page's own script and styles alone, 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from stance.document import document
 from stance.errors import StanceError
 from stance.records import Article, Sentence
-from stance.resources import PACKAGE
 
 SIGNS = "●▲○■◆★"
 """A sign for each tag beside its colour, for readers and prints without colours."""
@@ -38,22 +35,13 @@ def render(article: Article, *, unsure: float = UNSURE) -> str:
         unsure: labels of a lower probability get a question mark.
     """
     tags = tag_names(article)
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     title = article.title or article.id or "Article"
     about = [article.publisher, article.date, article.model]
     speakers = sorted({s.speaker for s in article.sentences or () if s.speaker})
     rows = [facts(article, sentence, tags, unsure) for sentence in article.sentences or ()]
-    return "\n".join(
+    return document(
+        title,
         [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{style}</style></head><body>",
             f"<header><h1>{escape(title)}</h1>",
             f'<p class="quiet">{escape(" · ".join(filter(None, about)))}</p>',
             _key(tags),
@@ -66,10 +54,10 @@ def render(article: Article, *, unsure: float = UNSURE) -> str:
             f'<div id="table" class="scroll" hidden>{_table(article, tags)}</div>',
             '<aside aria-live="polite"><p class="quiet noprint">Point at a sentence, or go through '
             'them with the arrow keys.</p><dl class="facts" id="facts"></dl></aside></main>',
-            f'<script type="application/json" id="data">{_json(rows)}</script>',
-            f"<script>{script}</script></body></html>",
-            "",
-        ]
+        ],
+        rows,
+        style="page.css",
+        script="page.js",
     )
 
 
@@ -104,11 +92,16 @@ class PageWriter:
 
     def _name(self, article: Article) -> str:
         """A file name from the id that no other page has."""
-        name = re.sub(r"[^\w.-]+", "-", article.id or "").strip("-.")[:80] or "article"
+        name = page_name(article.id)
         unique, number = name, 2
         while unique in self.written:
             unique, number = f"{name}-{number}", number + 1
         return unique
+
+
+def page_name(id: str | None) -> str:
+    """What the page of an article is called, without `.html`, if no other has that name."""
+    return re.sub(r"[^\w.-]+", "-", id or "").strip("-.")[:80] or "article"
 
 
 def tag_names(article: Article) -> list[str]:
@@ -279,17 +272,3 @@ def _table(article: Article, tags: Sequence[str]) -> str:
         )
     head = "".join(f"<th>{name}</th>" for name in ("", "tags", "speaker", "stance", "sentence"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _asset(name: str) -> str:
-    return (PACKAGE / "assets" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
