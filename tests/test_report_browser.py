@@ -35,7 +35,7 @@ WHO = [("Ana Brod", "Courier"), (None, "The Evening Lamp"), ("Piet Olm", None)]
 
 @pytest.fixture(scope="module")
 def ledger_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of an archive with more sentences than are listed, some of whose articles have pages."""
+    """Of an archive with more sentences than are listed; some of its articles have pages."""
     folder = tmp_path_factory.mktemp("ledger")
     articles = []
     for number in range(SENTENCES // 20 + 1):

@@ -46,8 +46,10 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 _DROPPED = {"font-family", "font-style", "font-variant", "font-weight", "font-stretch"}
 
 
-def axes(width: float, height: float, *, margins: Sequence[float] = (0, 0, 0, 0)) -> Axes:
-    """Empty axes without frame in a figure of this size; margins are top, right, bottom, left.
+def canvas(
+    width: float, height: float, *, margins: Sequence[float] = (0, 0, 0, 0)
+) -> tuple[Figure, Axes]:
+    """A figure of this size, and its empty axes; margins are top, right, bottom, left.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -60,11 +62,11 @@ def axes(width: float, height: float, *, margins: Sequence[float] = (0, 0, 0, 0)
     FigureCanvasSVG(figure)
     top, right, bottom, left = margins
     area = (left / width, bottom / height)
-    made: Axes = figure.add_axes(
+    axes = figure.add_axes(
         (*area, (width - left - right) / width, (height - top - bottom) / height), frameon=False
     )
-    made.tick_params(length=0, labelsize=FONT - 1, labelcolor=QUIET, pad=4)
-    return made
+    axes.tick_params(length=0, labelsize=FONT - 1, labelcolor=QUIET, pad=4)
+    return figure, axes
 
 
 def plain(text: str, length: int) -> str:

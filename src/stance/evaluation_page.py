@@ -171,7 +171,7 @@ def _reliability(name: str, task: str, figures: Mapping[str, Any]) -> str:
     """Accuracy over confidence, a dot a tenth; the bar at the bottom is its share of all labels."""
     bins = figures["reliability"]
     total = sum(entry["count"] for entry in bins)
-    axes = charts.axes(WIDTH, 260, margins=(10, 12, 40, 44))
+    drawing, axes = charts.canvas(WIDTH, 260, margins=(10, 12, 40, 44))
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
@@ -194,5 +194,5 @@ def _reliability(name: str, task: str, figures: Mapping[str, Any]) -> str:
     return (
         f"<figure><figcaption>{escape(task)}</figcaption>"
         f'<p class="quiet">expected calibration error {error:.1f} %; bars: share of the labels</p>'
-        f"{charts.svg(axes.figure, name, f'Reliability of {task}: {told}')}</figure>"
+        f"{charts.svg(drawing, name, f'Reliability of {task}: {told}')}</figure>"
     )

@@ -416,11 +416,11 @@ def _bars(name: str, told: str, named: Sequence[tuple[str, Row]], top: float) ->
     """Against to the left and favor to the right of a line, a pair of bars for each name."""
     step, middle = 40, WIDTH / 2
     height = step * len(named) + 20
-    axes = charts.axes(WIDTH, height)
+    drawing, axes = charts.canvas(WIDTH, height)
     axes.set_xlim(0, WIDTH)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
-    style = {"fontsize": charts.FONT, "clip_on": False}
+    style: dict[str, Any] = {"fontsize": charts.FONT, "clip_on": False}
     axes.text(middle - 8, 13, "− against", ha="right", color=charts.AGAINST, **style)
     axes.text(middle + 8, 13, "favor +", ha="left", color=charts.FAVOR, **style)
     # Room for the longest figures at both ends.
@@ -456,7 +456,7 @@ def _bars(name: str, told: str, named: Sequence[tuple[str, Row]], top: float) ->
                 **style,
             )
     axes.plot([middle, middle], [20, height], color=charts.LINE, linewidth=1)
-    return charts.svg(axes.figure, name, f"{told}: {_words(named)}")
+    return charts.svg(drawing, name, f"{told}: {_words(named)}")
 
 
 def _months(rows: Iterable[Row]) -> list[str]:
@@ -476,7 +476,7 @@ def _course(
     name: str, told: str, months: Sequence[str], rows: Mapping[str | None, Row], top: float
 ) -> str:
     """Favor above and against below a line, a pair of bars for each month."""
-    axes = charts.axes(WIDTH, 150, margins=(8, 4, 20, 36))
+    drawing, axes = charts.canvas(WIDTH, 150, margins=(8, 4, 20, 36))
     axes.set_ylim(-1.05 * top, 1.05 * top)
     axes.set_xlim(-0.6, max(len(months), 6) - 0.4)
     for number, month in enumerate(months):
@@ -501,6 +501,6 @@ def _course(
     axes.set_yticks([-top, 0, top], [f"−{top:,.0f}", "0", f"+{top:,.0f}"])
     if months:
         for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
-            label.set_ha(side)
+            label.set_horizontalalignment(side)
     named = [(month, rows[month]) for month in months if month in rows]
-    return charts.svg(axes.figure, name, f"{told}: {_words(named) or 'no dates'}")
+    return charts.svg(drawing, name, f"{told}: {_words(named) or 'no dates'}")
