@@ -2,8 +2,8 @@
 
 The plan follows from the input and the size of a part alone. To make it every table is read once,
 which gives what cannot be known otherwise: line numbers for messages, the number of records for the
-time left, and ids that occur twice. Files that are one article each are only listed: the path is the
-id.
+time left, and ids that occur twice. Files that are one article each are only listed: their path is
+their id.
 """
 
 from __future__ import annotations
