@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
     config = training.get("config", {})
     name = str(config.get("name") or folder.resolve().name)
     parts = [
-        _metadata(name, corpora, config),
+        _metadata(name, corpora, config, metrics),
         f"# {name}\n\n" + _purpose(schema),
         "## Use\n\n" + _use(),
         "## Training data\n\n" + _data(corpora, training),
@@ -72,8 +72,11 @@ def trained_corpora(training: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _metadata(name: str, corpora: Sequence[str], config: Mapping[str, Any]) -> str:
+def _metadata(
+    name: str, corpora: Sequence[str], config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> str:
     """The YAML block, in the form of `huggingface_hub.ModelCardData`."""
+    hub = require("huggingface_hub", "train")
     fields: dict[str, Any] = {
         "language": "en",
         "library_name": "stance",
@@ -91,8 +94,28 @@ def _metadata(name: str, corpora: Sequence[str], config: Mapping[str, Any]) -> s
         fields["license"] = "apache-2.0"
     else:
         fields["license"] = "unknown"
-    data = require("huggingface_hub", "train").ModelCardData(**fields)
-    return f"---\n{data.to_yaml()}\n---"
+    if results := [hub.EvalResult(**result) for result in _results(metrics)]:
+        fields["eval_results"] = results
+    return f"---\n{hub.ModelCardData(**fields).to_yaml()}\n---"
+
+
+def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The headline figures over all corpora of each part, as fields of an `EvalResult`."""
+    for part, scopes in metrics.get("parts", {}).items():
+        scope = scopes["all"]
+        measured = scope["model"]
+        for figure in shown_figures(measured["headline"]):
+            if cell(measured, figure) != "–":
+                yield {
+                    "task_type": "text-classification",
+                    "task_name": "attribution and stance of news sentences",
+                    "dataset_type": "-".join(scope["corpora"]),
+                    "dataset_name": ", ".join(scope["corpora"]),
+                    "dataset_split": part,
+                    "metric_type": "f1",
+                    "metric_name": figure_name(figure),
+                    "metric_value": round(100 * measured["headline"][figure]["value"], 1),
+                }
 
 
 def restricted(corpora: Iterable[str]) -> bool:

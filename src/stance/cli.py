@@ -72,6 +72,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "about",
     )
     tag.add_argument(
+        "--auto-targets",
+        action="store_true",
+        help="each article's main actors and main claim as targets",
+    )
+    tag.add_argument(
         "--format",
         choices=("table", "jsonl", "parquet", "html"),
         help="default: table on a terminal, what the ending of --output says, else jsonl",
@@ -119,15 +124,22 @@ def _hydra(command: str, words: list[str]) -> None:
 
 
 def _tag(options: argparse.Namespace) -> int:
+    from stance.auto_targets import AUTO
     from stance.jobs import Counts, label, output_format, read_inputs, tag_files
     from stance.tagger import Tagger
 
-    targets: list[Any] = [*options.target]
-    targets += [{"kind": "claim", "text": claim} for claim in options.claim]
+    claims = [{"kind": "claim", "text": claim} for claim in options.claim]
+    targets: Any = [*options.target, *claims]
     if options.narratives:
         from stance.narratives import Narratives
 
         targets += Narratives.load(options.narratives).targets
+    if options.auto_targets:
+        if targets:
+            raise StanceError(
+                "--auto-targets stands in place of --target, --claim and --narratives"
+            )
+        targets = AUTO
     format = options.format
     if format is None:
         on_terminal = options.output is None and sys.stdout.isatty()
@@ -146,7 +158,8 @@ def _tag(options: argparse.Namespace) -> int:
         from stance.terminal import TableWriter
 
         counts = Counts()
-        writer = PageWriter(options.output) if format == "html" else TableWriter()
+        is_page = format == "html"
+        writer = PageWriter(options.output, tagger.schema) if is_page else TableWriter()
         for article in label(tagger, read_inputs(options.input, counts), targets, counts):
             writer.write(article)
     else:

@@ -1,18 +1,16 @@
-"""Takes a text and a target; gives where the text names the target, and which it never names.
+"""Takes an article with targets; gives which of them it never mentions.
 
-Two rules, since their mistakes cost differently. `find_mentions` is strict: a name as written, its
-last word or its initials. `skip_unmentioned` is lenient: one telling word of a name will do, since
-a target that is skipped is lost, and one that is not only costs time.
+The rule is lenient: one telling word of a name will do, since a target that is skipped is lost, and
+one that is not only costs time.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from stance.records import Article, Span, Target
+from stance.records import Article
 
 STEM = 5
 """Words are the same if these first letters are: Russia and Russian, terrorist and terrorism."""
@@ -22,20 +20,8 @@ UNTELLING = frozenset(
 )
 """Words of a name that say nothing about whether a text is about it."""
 
-_CAPITAL = re.compile(r"[A-Z\u00c0-\u00de]")
 _WORD = re.compile(r"[^\W_]+")
 _DOTTED = re.compile(r"\b(?:[A-Z]\.){2,}")
-
-
-def find_mentions(text: str, target: Target) -> tuple[Span, ...]:
-    """Spans of the text that name the target: whole words, in the order of the text.
-
-    An entity without `names` is looked for by its text, a claim by its `names` alone. A name with
-    a capital letter is found as written, one without in any case.
-    """
-    names = target.names or ((target.text,) if target.kind == "entity" else ())
-    pattern = _pattern(names)
-    return () if pattern is None else tuple(match.span() for match in pattern.finditer(text))
 
 
 def skip_unmentioned(article: Article) -> Article:
@@ -64,33 +50,6 @@ def skip_unmentioned(article: Article) -> Article:
 def has_words(name: str) -> bool:
     """Whether there is anything in a name that could be found."""
     return bool(_name_keys(name))
-
-
-@lru_cache(maxsize=4096)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    forms: dict[str, None] = {}
-    for name in names:
-        forms.update(dict.fromkeys(_forms(name)))
-    if not forms:
-        return None
-    return re.compile(rf"(?<!\w)(?:{'|'.join(forms)})(?!\w)")
-
-
-def _forms(name: str) -> Iterator[str]:
-    """Patterns of a name: as it is without an article in front, its last word, its initials."""
-    words = name.split()
-    if len(words) > 1 and words[0].lower() in ("the", "a", "an"):
-        words = words[1:]
-    if not words:
-        return
-    whole = r"\s+".join(map(re.escape, words))
-    capitals = [word[0] for word in words if _CAPITAL.match(word)]
-    yield whole if capitals else f"(?i:{whole})"
-    last = words[-1]
-    if 1 < len(words) <= 5 and _CAPITAL.match(last) and len(last) > 2:
-        yield re.escape(last)
-    if len(capitals) >= 2:
-        yield re.escape("".join(capitals))
 
 
 def _text_keys(text: str) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stance.auto_targets import add_targets
 from stance.calibration import Calibration
 from stance.errors import StanceError
 from stance.mentions import skip_unmentioned
-from stance.records import Article, Label, Sentence, Span, Stance, Target, with_targets
+from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
@@ -91,6 +93,17 @@ class Tagger:
             StanceError: the folder is missing or is not a model of this package.
         """
         folder = find_model(model)
+        read_config(folder)
+        runtime = load_runtime(folder, backend, device, threads, dtype)
+        return cls.from_folder(folder, runtime, batch_tokens=batch_tokens)
+
+    @classmethod
+    def from_folder(cls, folder: Path, runtime: Runtime, *, batch_tokens: int = 4096) -> Tagger:
+        """The tagger of a model folder whose graph is loaded already.
+
+        Raises:
+            StanceError: the folder is not a model of this package.
+        """
         config = read_config(folder)
         encoder = WindowEncoder.from_folder(
             folder,
@@ -98,7 +111,7 @@ class Tagger:
             Encoding(**config["encoding"]),
         )
         return cls(
-            load_runtime(folder, backend, device, threads, dtype),
+            runtime,
             encoder,
             Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
             calibration=Calibration.load(folder / "calibration.json"),
@@ -128,7 +141,8 @@ class Tagger:
 
         Args:
             article: a text, a record as a dict, or an Article.
-            targets: entities (as text) or targets as dicts, added to the article's own. One with
+            targets: entities (as text) or targets as dicts, added to the article's own; or "auto"
+                for its main actors and its main claim (see `stance.auto_targets`). A target with
                 `names` is skipped where the article mentions none of them.
 
         Returns:
@@ -136,6 +150,7 @@ class Tagger:
 
         Raises:
             RecordError: the record or a target is broken.
+            StanceError: `targets` is another string than "auto".
         """
         return next(self.tag_many([article], targets))
 
@@ -144,8 +159,11 @@ class Tagger:
         articles: Iterable[str | Mapping[str, Any] | Article],
         targets: Sequence[str | Mapping[str, Any] | Target] = (),
     ) -> Iterator[Article]:
-        """Label a stream of articles; yields them in order and reads only some windows ahead."""
-        prepared = (with_targets(self._prepare(article), targets) for article in articles)
+        """Label a stream of articles; yields them in order and reads only some windows ahead.
+
+        Arguments and errors are those of `tag`.
+        """
+        prepared = (add_targets(self._prepare(article), targets) for article in articles)
         for article, logits in self.logits(map(skip_unmentioned, prepared)):
             yield self._label(article, logits)
 
@@ -396,6 +414,14 @@ def find_model(model: str | Path) -> Path:
         raise StanceError(
             f"{model}: there is no such model folder, and fetching it from the Hub failed: {error}"
         ) from error
+
+
+def copy_model(folder: Path, target: Path) -> None:
+    """Copy what belongs to a model into another folder, and nothing else that lies beside it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in HUB_FILES:
+        for path in folder.glob(pattern):
+            shutil.copyfile(path, target / path.name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

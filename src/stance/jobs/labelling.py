@@ -80,7 +80,7 @@ def reject_line(error: RecordError) -> bytes:
 
 
 def label(
-    tagger: Tagger, articles: Iterable[Article], targets: Sequence[Any], counts: Counts
+    tagger: Tagger, articles: Iterable[Article], targets: str | Sequence[Any], counts: Counts
 ) -> Iterator[Article]:
     """Tag a stream and count it."""
     for article in tagger.tag_many(articles, targets):
@@ -94,7 +94,7 @@ def tag_files(
     inputs: Sequence[str | Path],
     output: str | Path | BinaryIO,
     *,
-    targets: Sequence[Any] = (),
+    targets: str | Sequence[Any] = (),
     format: Format = "jsonl",
     probs: bool = False,
     rejects: str | Path | None = None,

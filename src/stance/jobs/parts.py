@@ -30,7 +30,7 @@ class Settings:
     threads: int | None
     dtype: str
     batch_tokens: int
-    targets: Sequence[Any]
+    targets: str | Sequence[Any]
     format: Format
     probs: bool
     output: str

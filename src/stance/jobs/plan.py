@@ -1,9 +1,9 @@
 """Takes the files of an archive; gives the plan: which ranges of them make which part.
 
 The plan follows from the input and the size of a part alone. To make it every table is read once,
-which costs a small part of what labelling does, and gives what cannot be known otherwise: line
-numbers for messages, the number of records for the time left, and ids that occur twice. Files that
-are one article each are only listed: the path is the id.
+which gives what cannot be known otherwise: line numbers for messages, the number of records for the
+time left, and ids that occur twice. Files that are one article each are only listed: their path is
+their id.
 """
 
 from __future__ import annotations

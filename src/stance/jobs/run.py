@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stance import __version__
+from stance.auto_targets import add_targets
 from stance.config import plain
 from stance.errors import StanceError, require
 from stance.jobs import folder as job_folder
@@ -21,7 +22,7 @@ from stance.jobs.plan import Part, make_plan
 from stance.jobs.progress import Progress
 from stance.narratives import Narratives
 from stance.readers import SUFFIXES
-from stance.records import Article, with_targets
+from stance.records import Article
 from stance.runtime import ONNX_FILES, choose_backend
 from stance.schema import Schema
 from stance.storage import File, is_url, list_files, printable
@@ -78,12 +79,15 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
         require("pyarrow.parquet", "parquet")
     model = find_model(str(cfg.model)).resolve()
     backend = choose_backend(model, str(cfg.backend), str(cfg.device))
-    targets = with_targets(Article(""), _targets(cfg)).targets
+    targets = _targets(cfg)
+    checked = add_targets(Article(""), targets).targets
+    if not isinstance(targets, str):
+        targets = [target.to_json() for target in checked]
     files = _files(inputs, output)
     job: dict[str, Any] = {
         "stance": __version__,
         **_model(model, backend),
-        "targets": [target.to_json() for target in targets],
+        "targets": targets,
         "input": _fingerprint(files),
         "format": format,
         "probs": bool(cfg.probs),
@@ -153,10 +157,14 @@ def _label(
         yield part.number, write_part(tagger, part, settings, progress.add)
 
 
-def _targets(cfg: Any) -> list[Any]:
-    """The targets of the config and of its narratives file."""
-    narratives = Narratives.load(str(cfg.narratives)).targets if cfg.narratives else ()
-    return [*(plain(cfg.targets) or []), *narratives]
+def _targets(cfg: Any) -> str | list[Any]:
+    """The targets of the config and of its narratives file; a string for automatic ones."""
+    given: str | list[Any] = plain(cfg.targets) or []
+    if not cfg.narratives:
+        return given
+    if isinstance(given, str):
+        raise StanceError(f"narratives: targets={given} stands in place of such a file")
+    return [*given, *Narratives.load(str(cfg.narratives)).targets]
 
 
 def _files(inputs: Sequence[str], output: Path) -> list[File]:
