@@ -17,10 +17,11 @@ EVIL = (
 
 
 class Page(HTMLParser):
-    """The elements of a page with their attributes, its text on one line, and its data."""
+    """A page: its elements with their attributes, its text on one line, and its data."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
+        self.html = html
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.data: Any = None

@@ -84,7 +84,7 @@ def svg(figure: Figure, name: str, told: str) -> str:
     """
     matplotlib = require("matplotlib", "report")
     stream = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
+    settings = {"svg.fonttype": "none", "svg.hashsalt": name}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # Of letters that matplotlib's own font lacks; the page has others.
         warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")

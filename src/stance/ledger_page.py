@@ -44,6 +44,15 @@ GROUPED: Mapping[By, str] = {
 }
 
 
+COUNTED: Mapping[By, str] = {
+    "tag": "A sentence with two tags counts under both.",
+    "speaker": f"At most {GROUPS} a chart. Speakers are counted by name as each article gives it.",
+    "publisher": f"At most {GROUPS} a chart.",
+    "month": "Articles without date stand in the figures alone.",
+}
+"""What a reader has to know of the charts."""
+
+
 @dataclass(frozen=True)
 class Pages:
     """Where article pages lie, and where the page is that links to them.
@@ -247,7 +256,7 @@ def _groups(ledger: Ledger, where: Where, targets: Sequence[Row]) -> Iterator[st
             yield "</figure>"
         rows = [row for some in found.values() for row in _in_time(some, by)]
         yield (
-            f'</div><p class="quiet">All charts of this section have one scale.</p>'
+            f'</div><p class="quiet">All charts of this section have one scale. {COUNTED[by]}</p>'
             f"<details><summary>The figures</summary>{_table(by, rows)}</details></section>"
         )
 
@@ -420,7 +429,7 @@ def _bars(name: str, told: str, named: Sequence[tuple[str, Row]], top: float) ->
     axes.set_xlim(0, WIDTH)
     axes.set_ylim(height, 0)
     axes.set_axis_off()
-    style: dict[str, Any] = {"fontsize": charts.FONT, "clip_on": False}
+    style: dict[str, Any] = {"fontsize": charts.FONT, "clip_on": False, "parse_math": False}
     axes.text(middle - 8, 13, "− against", ha="right", color=charts.AGAINST, **style)
     axes.text(middle + 8, 13, "favor +", ha="left", color=charts.FAVOR, **style)
     # Room for the longest figures at both ends.
