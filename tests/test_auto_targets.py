@@ -122,7 +122,7 @@ def test_on_the_command_line(tiny_model: Path, in_folder: Path, capsys):
         main([*tag, "--output", "out.jsonl"])
     assert done.value.code == 0
     (article,) = read_articles("out.jsonl")
-    assert article.targets[0].text == "Ana Brod"
+    assert "Ana Brod" in {target.text for target in article.targets}
     assert all(len(s.stance) == len(article.targets) for s in article.sentences or ())
     with pytest.raises(SystemExit) as done:
         main([*tag, "--target", "Brod"])

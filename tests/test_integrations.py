@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY
@@ -78,6 +79,15 @@ def test_the_spacy_snippet_with_the_entry_point_alone(tiny_model: Path, tmp_path
     assert "model.safetensors" in {path.name for path in tmp_path.glob("pipeline/stance/*")}
 
 
+def rounded(value: Any) -> Any:
+    """Plain data with probabilities to four digits: the last ones depend on the batch."""
+    if isinstance(value, dict):
+        return {name: rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
 def test_spacy_says_what_the_tagger_says(spacy, tiny_model: Path, tagger: Tagger) -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("stance", config={"model": str(tiny_model), "targets": ["mayor"]})
@@ -86,9 +96,9 @@ def test_spacy_says_what_the_tagger_says(spacy, tiny_model: Path, tagger: Tagger
     assert [doc.text for doc in docs] == texts
     for doc in docs:
         record = tagger.tag(doc.text, targets=["mayor"]).to_dict(probs=False)
-        assert doc._.stance == record
+        assert rounded(doc._.stance) == rounded(record)
         spans = [span for span in doc.sents if span.text.strip()]
-        assert [span._.stance for span in spans] == record.get("sentences", [])
+        assert [span._.stance for span in spans] == doc._.stance.get("sentences", [])
         for span in spans:
             assert span.text.strip() == span._.stance["text"]
             assert span._.stance_tags == span._.stance["tags"]
@@ -114,7 +124,7 @@ def test_documents_and_pipelines_go_to_disk(spacy, tiny_model: Path, tmp_path: P
     nlp.add_pipe("stance", config={"model": str(tiny_model), "targets": targets, "threads": 1})
     doc = nlp(TEXT)
     (kept,) = DocBin(docs=[doc], store_user_data=True).get_docs(nlp.vocab)
-    assert kept._.stance == doc._.stance
+    assert rounded(kept._.stance) == rounded(doc._.stance)  # with tuples for lists
     nlp.to_disk(tmp_path / "pipeline")
     files = {path.name for path in (tmp_path / "pipeline" / "stance").iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= files

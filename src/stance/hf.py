@@ -47,14 +47,20 @@ class StancePipeline(Pipeline):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {} if targets is None else {"targets": targets}, {}, {}
 
-    def preprocess(self, input_: Any, targets: Targets = ()) -> dict[str, Any]:
+    def preprocess(  # type: ignore[override]
+        self, input_: Any, targets: Targets = ()
+    ) -> dict[str, Any]:
         """One article with its targets."""
         return {"article": input_, "targets": targets}
 
-    def _forward(self, input_tensors: dict[str, Any]) -> dict[str, Any]:
+    def _forward(  # type: ignore[override]
+        self, input_tensors: dict[str, Any]
+    ) -> dict[str, Any]:
         return {"article": self.tagger.tag(input_tensors["article"], input_tensors["targets"])}
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+    def postprocess(  # type: ignore[override]
+        self, model_outputs: dict[str, Any]
+    ) -> dict[str, Any]:
         """The record."""
         article: Article = model_outputs["article"]
         return article.to_dict()

@@ -10,7 +10,7 @@ from html import escape
 from itertools import islice
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from stance import charts
@@ -509,7 +509,8 @@ def _course(
     axes.set_xticks(shown if months else [], [months[n] for n in shown] if months else [])
     axes.set_yticks([-top, 0, top], [f"−{top:,.0f}", "0", f"+{top:,.0f}"])
     if months:
-        for label, side in zip(axes.get_xticklabels(), ("left", "center", "right"), strict=False):
+        sides: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
+        for label, side in zip(axes.get_xticklabels(), sides, strict=False):
             label.set_horizontalalignment(side)
     named = [(month, rows[month]) for month in months if month in rows]
     return charts.svg(drawing, name, f"{told}: {_words(named) or 'no dates'}")

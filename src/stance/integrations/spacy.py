@@ -15,7 +15,13 @@ from stance.errors import StanceError
 from stance.records import Article
 from stance.tagger import Tagger, copy_model, find_model
 
-CONFIG = {"model": None, "targets": [], "backend": "auto", "device": "auto", "threads": None}
+CONFIG: dict[str, Any] = {
+    "model": None,
+    "targets": [],
+    "backend": "auto",
+    "device": "auto",
+    "threads": None,
+}
 
 
 class StanceComponent:
