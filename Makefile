@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 MODEL := outputs/starter/model
 
-.PHONY: help install demo train evaluate examples test lint types check format wheel clean
+.PHONY: help install demo train evaluate examples test lint types check format docs wheel clean
 
 help:
 	@grep -E '^# make|^[a-z]+:.*##' Makefile | sed 's/:.*## /: /'
@@ -56,6 +56,9 @@ check: lint types test ## lint, types, tests
 format: $(STAMP) ## let ruff format everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## build the documentation site into build/site
+	$(BIN)/mkdocs build --quiet
 
 wheel: $(STAMP) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

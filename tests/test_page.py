@@ -12,8 +12,9 @@ import pytest
 
 from stance.corpora import read_corpus
 from stance.errors import StanceError
-from stance.page import PageWriter, is_unsure, render
+from stance.page import PageWriter, is_unsure, looks, render
 from stance.records import Article
+from stance.schema import Schema
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)> ' \" & <style>*{}</style>"
 
@@ -127,6 +128,48 @@ def test_signs_stand_beside_colours():
     assert '<span class="s c1 unsure" tabindex="0">' in html
     assert html.count('aria-hidden="true">●</span>') == 2  # in the key and at the sentence
     assert html.count('aria-hidden="true">▲</span>') == 2
+
+
+FOUR = Schema.from_dict(
+    {
+        "facets": {"topic": {"labels": ["war", "sport", "weather", "other"]}},
+        "tags": {
+            "war news": {"topic": "war"},
+            "sport news": {"topic": "sport"},
+            "weather news": {"topic": "weather"},
+            "rest": "fallback",
+        },
+    }
+)
+
+
+def test_colours_and_signs_follow_the_schema():
+    """A tag looks the same on every page of a model, whatever else is there."""
+    sentences = [{"start": 0, "end": 20, "tags": ["sport news"]}, {"start": 21, "end": 31}]
+    one = looks(tagged(sentences=sentences), FOUR)
+    assert {tag: look.sign for tag, look in one.items()} == {"sport news": "▲"}
+    sentences = [
+        {"start": 0, "end": 20, "tags": ["unheard", "weather news", "sport news"]},
+        {"start": 21, "end": 31, "tags": ["rest"]},
+    ]
+    both = looks(tagged(sentences=sentences), FOUR)
+    assert list(both) == ["sport news", "weather news", "rest", "unheard"]
+    assert both["sport news"] == one["sport news"]
+    assert both["rest"].sign == "○"
+    many = tagged(sentences=[{"start": 0, "end": 20, "tags": [f"t{n}" for n in range(20)]}])
+    assert len(set(looks(many, FOUR).values())) == 20
+
+
+def test_gold_labels_have_the_tags_of_their_facets():
+    sentences = [
+        {"start": 0, "end": 20, "topic": "war"},
+        {"start": 21, "end": 31, "topic": "other"},
+    ]
+    html = render(tagged(sentences=sentences, targets=[]), FOUR)
+    assert '<span class="s c0" tabindex="0">' in html
+    assert '<span class="s cr" tabindex="-1">' in html
+    assert "war news" in html
+    assert "war news" not in render(tagged(sentences=sentences, targets=[]))
 
 
 def test_unsure_is_a_probability_below_the_threshold():

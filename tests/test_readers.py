@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance.errors import RecordError, StanceError
-from stance.readers import parse_json, read_articles, read_html, read_records, read_text
+from stance.readers import (
+    Slice,
+    parse_json,
+    read_articles,
+    read_html,
+    read_records,
+    read_slice,
+    read_text,
+)
 from stance.records import Article, Target
 
 PAGE = """<!doctype html>
@@ -408,6 +416,47 @@ def test_paths_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(StanceError) as caught:
             list(read_articles(path))
         assert str(caught.value).startswith(f"{path}: {reason}")
+
+
+def test_a_glob_names_files_from_its_fixed_folder_on(tmp_path: Path) -> None:
+    for name in ("2026/b/one.txt", "2026/a/one.txt", "2026/a/two.html", "2025/one.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / name, "Rain.")
+    articles = read_articles(f"{tmp_path}/2026/*/*.txt")
+    assert [article.id for article in articles] == ["a/one", "b/one"]
+
+
+def test_a_parquet_data_set_in_folders(tmp_path: Path) -> None:
+    for name in ("publisher=The%20Courier", "publisher=__HIVE_DEFAULT_PARTITION__"):
+        (tmp_path / name).mkdir()
+        table = pyarrow.table({"text": ["Rain."]})
+        pyarrow.parquet.write_table(table, tmp_path / name / "0.parquet")
+    assert [article.publisher for article in read_articles(tmp_path)] == ["The Courier", None]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_a_file_can_be_read_in_slices(tmp_path: Path, ending: str) -> None:
+    """Any two cuts between records give the same records, with the same lines."""
+    path = tmp_path / f"a{ending}"
+    if ending == ".jsonl":
+        path.write_bytes(
+            "\ufeff".encode() + b'\n{"text": "1"}\r\n \n{\n{"text": "\xf0\x9f"}\n\n[1]'
+        )
+    elif ending == ".csv":
+        rows = '\ufeff"id",text\r\n1,"a\n\nb"\r\n\r\n2,🔥\n3\n4,"x""\r"\n5,y'
+        path.write_bytes(rows.encode() + b"\n6,caf\xe9\n")
+    else:
+        table = pyarrow.table({"text": [str(n) for n in range(7)]})
+        pyarrow.parquet.write_table(table, path, row_group_size=3)
+    whole = list(read_slice(Slice(str(path))))
+    assert len(whole) == {".jsonl": 5, ".csv": 6, ".parquet": 7}[ending]
+    starts = [0, *(record.start for record in whole[1:]), None]
+    lines = [1, *(record.line for record in whole[1:])]
+    for first in range(len(whole)):
+        for last in range(first + 1, len(whole) + 1):
+            part = Slice(str(path), starts[first] or 0, starts[last], lines[first] or 1)
+            found = [(record.at, record.start, record.raw()) for record in read_slice(part)]
+            assert found == [(r.at, r.start, r.raw()) for r in whole[first:last]]
 
 
 def test_read_records_gives_plain_rows_with_their_lines(tmp_path: Path) -> None:

@@ -267,6 +267,9 @@ BROKEN: list[tuple[object, str, str]] = [
     (with_value("targets", 1, "text", value=" "), "targets[1].text", "the target is empty"),
     (with_value("targets", 1, "kind", value="thing"), "targets[1].kind", "'thing' is neither"),
     (with_value("targets", 1, "size", value=1), "targets[1]", "unknown field 'size'"),
+    (with_value("targets", 1, "names", value="He"), "targets[1].names", "want a list"),
+    (with_value("targets", 1, "names", value=[1]), "targets[1].names", "want a string"),
+    (with_value("targets", 1, "skipped", value=1), "targets[1].skipped", "want true or false"),
     (
         with_value("targets", 2, "mentions", 0, value=[60, 90]),
         "targets[2].mentions[0]",

@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from stance.card import cell, table, trained_corpora, write_card
+from stance.corpora import read_corpus
 from stance.errors import StanceError
 from stance.figures import DOTS_PER_INCH, SIZE, draw_confusion, draw_figures
 from stance.report import evaluate, evaluate_model
@@ -70,6 +71,10 @@ def test_everything_is_written_into_the_model_folder(
         for figure in measured["headline"].values():
             assert figure["interval"][0] <= figure["value"] <= figure["interval"][1]
     assert "tags macro-F1" in (model / "README.md").read_text(encoding="utf-8")
+    page = (model / "evaluation.html").read_text(encoding="utf-8")
+    assert "The worst errors" in page
+    dev = read_corpus("starter", None, "dev")
+    assert any(sentence.text in page for article in dev for sentence in article.sentences or ())
     printed = capsys.readouterr().out
     assert "quotation" in printed
 
@@ -91,6 +96,7 @@ def test_the_same_evaluation_gives_the_same_figures(model: Path, tmp_path: Path)
     assert evaluate_model(model, cfg, output=tmp_path / "again") == first
     assert (tmp_path / "again" / "report.md").is_file()
     assert not (tmp_path / "again" / "README.md").exists()
+    assert (tmp_path / "again" / "evaluation.html").is_file()
 
 
 def test_labels_that_the_schema_lacks_are_one_clear_error(model: Path, tmp_path: Path) -> None:

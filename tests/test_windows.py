@@ -81,6 +81,17 @@ def test_truncated_marks_exactly_the_sentences_that_were_cut(sentences, budget):
     assert all(length >= 1 for length in seen.values())
 
 
+def test_the_sentences_before_are_context_and_their_ends_are_kept():
+    encoder = Bare(max_tokens=60, context=1, max_context_tokens=10)
+    windows = encoder.windows([tokens(20) for _ in range(4)], [])
+    assert [[(n, end - start, own) for n, (start, end), own in w.sentences] for w in windows] == [
+        [(0, 20, True), (1, 20, True)],
+        [(1, 10, False), (2, 20, True), (3, 20, True)],
+    ]
+    start, end = windows[1].sentences[0][1]
+    assert [*map(tuple, windows[1].offsets[start:end])] == tokens(20).offsets[-10:]
+
+
 def test_the_form_is_cls_targets_sentences_each_closed_by_sep(tokenizer_folder):
     encoder = encoder_for(tokenizer_folder)
     article = Article("He lied. She left.", targets=(Target("Nadir Aslani"), Target("Velmora")))

@@ -36,7 +36,11 @@ BARE = Schema.from_dict({"facets": {"mood": {"labels": ["a", "b"]}}, "stance": [
 TAGGED = Article(
     text="The minister spoke. He called the fire “staged” 🔥.",
     id="a1",
-    targets=(Target("Mill owners"), Target("He", "entity", ((20, 22),))),
+    targets=(
+        Target("Mill owners"),
+        Target("He", "entity", ((20, 22),)),
+        Target("It was staged", "claim", names=("Orlea", "Norn Ltd"), skipped=True),
+    ),
     sentences=(
         Sentence(0, 19, "The minister spoke.", tags=()),
         Sentence(
@@ -121,7 +125,11 @@ def articles(draw: st.DrawFn) -> Article:
         st.lists(
             st.fixed_dictionaries(
                 {"text": names, "kind": st.sampled_from(["entity", "claim"])},
-                optional={"mentions": spans_in(text, 2)},
+                optional={
+                    "mentions": spans_in(text, 2),
+                    "names": st.lists(names, max_size=2),
+                    "skipped": st.booleans(),
+                },
             ),
             max_size=3,
         )

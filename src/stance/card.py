@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
     config = training.get("config", {})
     name = str(config.get("name") or folder.resolve().name)
     parts = [
-        _metadata(name, corpora, config),
+        _metadata(name, corpora, config, metrics),
         f"# {name}\n\n" + _purpose(schema),
         "## Use\n\n" + _use(),
         "## Training data\n\n" + _data(corpora, training),
@@ -72,8 +72,11 @@ def trained_corpora(training: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _metadata(name: str, corpora: Sequence[str], config: Mapping[str, Any]) -> str:
+def _metadata(
+    name: str, corpora: Sequence[str], config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> str:
     """The YAML block, in the form of `huggingface_hub.ModelCardData`."""
+    hub = require("huggingface_hub", "train")
     fields: dict[str, Any] = {
         "language": "en",
         "library_name": "stance",
@@ -91,8 +94,28 @@ def _metadata(name: str, corpora: Sequence[str], config: Mapping[str, Any]) -> s
         fields["license"] = "apache-2.0"
     else:
         fields["license"] = "unknown"
-    data = require("huggingface_hub", "train").ModelCardData(**fields)
-    return f"---\n{data.to_yaml()}\n---"
+    if results := [hub.EvalResult(**result) for result in _results(metrics)]:
+        fields["eval_results"] = results
+    return f"---\n{hub.ModelCardData(**fields).to_yaml()}\n---"
+
+
+def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The headline figures over all corpora of each part, as fields of an `EvalResult`."""
+    for part, scopes in metrics.get("parts", {}).items():
+        scope = scopes["all"]
+        measured = scope["model"]
+        for figure in shown_figures(measured["headline"]):
+            if cell(measured, figure) != "–":
+                yield {
+                    "task_type": "text-classification",
+                    "task_name": "attribution and stance of news sentences",
+                    "dataset_type": "-".join(scope["corpora"]),
+                    "dataset_name": ", ".join(scope["corpora"]),
+                    "dataset_split": part,
+                    "metric_type": "f1",
+                    "metric_name": figure_name(figure),
+                    "metric_value": round(100 * measured["headline"][figure]["value"], 1),
+                }
 
 
 def restricted(corpora: Iterable[str]) -> bool:
@@ -264,6 +287,75 @@ def headline_rows(scope: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
         cells = [cell(measured, figure) for measured in predictors.values()]
         rows.append([figure_name(figure), *cells])
     return ["figure", *predictors], rows
+
+
+def label_rows(measured: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: precision, recall and F1 of every label."""
+    rows = []
+    for task, figures in measured["tasks"].items():
+        for label, row in figures["labels"].items():
+            # The label of a tag or a span is only that it holds.
+            rows.append(
+                [
+                    task,
+                    "" if label == "yes" else label,
+                    percent(row["precision"]),
+                    percent(row["recall"]),
+                    percent(row["f1"]),
+                    str(row["support"]),
+                ]
+            )
+    return ["task", "label", "precision", "recall", "F1", "support"], rows
+
+
+def calibration_rows(measured: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: how far accuracy is from confidence, for what has probabilities."""
+    rows = [
+        [task, percent(figures["accuracy"]), percent(figures["expected_calibration_error"])]
+        for task, figures in measured["tasks"].items()
+        if "expected_calibration_error" in figures
+    ]
+    return ["task", "accuracy", "expected calibration error"], rows
+
+
+def corpus_rows(corpora: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: the headline figures of every corpus."""
+    figures = list(
+        dict.fromkeys(f for s in corpora.values() for f in shown_figures(s["model"]["headline"]))
+    )
+    rows = [
+        [
+            name,
+            str(scope["model"]["sentences"]),
+            *(cell(scope["model"], figure, interval=False) for figure in figures),
+        ]
+        for name, scope in corpora.items()
+    ]
+    return ["corpus", "sentences", *map(figure_name, figures)], rows
+
+
+def publisher_rows(
+    publishers: Mapping[str, Mapping[str, Any]],
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: of every publisher the F1 of every tag and of every stance."""
+    columns = list(
+        dict.fromkeys(
+            (task, label)
+            for measured in publishers.values()
+            for task, figures in measured["tasks"].items()
+            if task == "stance" or task.startswith("tags/")
+            for label in figures["labels"]
+        )
+    )
+    rows = []
+    for name, measured in publishers.items():
+        row = [name, str(measured["sentences"])]
+        for task, label in columns:
+            figures = measured["tasks"].get(task, {}).get("labels", {}).get(label, {})
+            row.append(percent(figures.get("f1")))
+        rows.append(row)
+    names = [label if task == "stance" else task.removeprefix("tags/") for task, label in columns]
+    return ["publisher", "sentences", *names], rows
 
 
 def shown_figures(headline: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Takes the command line; gives the commands of `stance`: tag, agreement, annotate, train, …"""
+"""Takes the command line; gives the commands of `stance`: tag, ledger, annotate, train, …"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stance.errors import StanceError
 HYDRA = {
     "train": "train a model (Hydra overrides, such as experiment=starter)",
     "evaluate": "evaluate a model folder (model=FOLDER corpus=…)",
-    "run": "label files into one output file (input=… output=… model=…)",
+    "run": "label files into one file or a folder of parts (input=… output=… model=…)",
     "export": "write a model's ONNX files, float32 and int8 (model=FOLDER)",
     "prepare-data": "join our labels with your copy of a corpus (corpus=… source=…)",
     "import-data": "read a published corpus or a tool's export (format=… input=… output=…)",
@@ -66,6 +66,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "--claim", action="append", default=[], metavar="SENTENCE", help="a claim (repeatable)"
     )
     tag.add_argument(
+        "--narratives",
+        metavar="FILE",
+        help="entities and claims of a whole archive (YAML); each article skips those it is not "
+        "about",
+    )
+    tag.add_argument(
+        "--auto-targets",
+        action="store_true",
+        help="each article's main actors and main claim as targets",
+    )
+    tag.add_argument(
         "--format",
         choices=("table", "jsonl", "parquet", "html"),
         help="default: table on a terminal, what the ending of --output says, else jsonl",
@@ -79,13 +90,14 @@ def _parser(command: str) -> argparse.ArgumentParser:
     tag.add_argument("--backend", default="auto", help="auto, torch, onnx or onnx-int8")
     tag.add_argument("--threads", type=int, help="of the CPU; default: those we may use")
     tag.set_defaults(function=_tag)
-    for name, text in (
-        ("agreement", "agreement of two label files"),
-        ("annotate", "Label Studio tasks out, corrections back in"),
+    for name, module_name, text in (
+        ("agreement", "agreement", "agreement of two label files"),
+        ("annotate", "annotate", "Label Studio tasks out, corrections back in"),
+        ("ledger", "ledger_command", "who says what about whom, over many tagged articles"),
     ):
         other = commands.add_parser(name, help=text)
         if command == name:
-            module = importlib.import_module(f"stance.{name}")
+            module = importlib.import_module(f"stance.{module_name}")
             module.add_arguments(other)
             other.set_defaults(function=module.run)
     for name, text in HYDRA.items():
@@ -112,11 +124,22 @@ def _hydra(command: str, words: list[str]) -> None:
 
 
 def _tag(options: argparse.Namespace) -> int:
+    from stance.auto_targets import AUTO
     from stance.jobs import Counts, label, output_format, read_inputs, tag_files
     from stance.tagger import Tagger
 
-    targets: list[Any] = [*options.target]
-    targets += [{"kind": "claim", "text": claim} for claim in options.claim]
+    claims = [{"kind": "claim", "text": claim} for claim in options.claim]
+    targets: Any = [*options.target, *claims]
+    if options.narratives:
+        from stance.narratives import Narratives
+
+        targets += Narratives.load(options.narratives).targets
+    if options.auto_targets:
+        if targets:
+            raise StanceError(
+                "--auto-targets stands in place of --target, --claim and --narratives"
+            )
+        targets = AUTO
     format = options.format
     if format is None:
         on_terminal = options.output is None and sys.stdout.isatty()
@@ -135,7 +158,8 @@ def _tag(options: argparse.Namespace) -> int:
         from stance.terminal import TableWriter
 
         counts = Counts()
-        writer = PageWriter(options.output) if format == "html" else TableWriter()
+        is_page = format == "html"
+        writer = PageWriter(options.output, tagger.schema) if is_page else TableWriter()
         for article in label(tagger, read_inputs(options.input, counts), targets, counts):
             writer.write(article)
     else:

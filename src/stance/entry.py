@@ -79,10 +79,10 @@ def evaluate(arguments: list[str] | None = None) -> None:
 
 
 def tag(arguments: list[str] | None = None) -> None:
-    """Label files into one output file (`configs/tag.yaml`); status 1 if records were rejected."""
+    """Label files (`configs/tag.yaml`); status 1 if records were rejected."""
 
     def tag_config(cfg: Any) -> None:
-        from stance.jobs import run as run_job
+        from stance.jobs.run import run as run_job
 
         counts = run_job(cfg)
         print(f"{counts.articles} articles, {counts.sentences} sentences, {counts.rejects} rejects")

@@ -7,7 +7,7 @@ matter of weighted sums. Macro-F1 is the mean of the F1 of the labels (scikit-le
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -197,6 +197,69 @@ def _speaker_rows(gold: Sentence, predicted: Sentence) -> Iterable[Judgement]:
         yield 1, 0, None
     if predicted.speaker:
         yield 0, 1, None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong label.
+
+    task: a facet, "facet/label" of a multi facet (no or yes), or "stance".
+    article, sentence, target: their numbers; no target but of a stance.
+    score: the probability that the model gave to its label.
+    """
+
+    task: str
+    article: int
+    sentence: int
+    target: int | None
+    gold: str
+    predicted: str
+    score: float
+
+
+def mistakes(
+    gold: Sequence[Article], predicted: Sequence[Article], schema: Schema, limit: int
+) -> list[Mistake]:
+    """The `limit` wrong labels of every facet, and of stance, that the model was surest of.
+
+    Raises:
+        StanceError: the two do not have the same sentences.
+    """
+    _same_sentences(gold, predicted)
+    found: dict[str, list[Mistake]] = {}
+    for article, (g, p) in enumerate(zip(gold, predicted, strict=True)):
+        pairs = zip(g.sentences or (), p.sentences or (), strict=True)
+        for sentence, (expected, given) in enumerate(pairs):
+            for task, target, labels, (right, label, score) in _judged(expected, given, schema):
+                if label != right and score is not None:
+                    found.setdefault(task, []).append(
+                        Mistake(
+                            task, article, sentence, target, labels[right], labels[label], score
+                        )
+                    )
+    return [
+        mistake
+        for wrong in found.values()
+        for mistake in sorted(wrong, key=lambda one: -one.score)[:limit]
+    ]
+
+
+def _judged(
+    gold: Sentence, predicted: Sentence, schema: Schema
+) -> Iterable[tuple[str, int | None, tuple[str, ...], Judgement]]:
+    """What is judged in a sentence: task, target, names of the labels, judgement."""
+    for facet in schema.facets:
+        if facet.kind == "single":
+            names = tuple(label_key(label) for label in facet.labels)
+            for row in _facet_rows(facet)(gold, predicted):
+                yield facet.name, None, names, row
+        else:
+            for label in facet.labels:
+                for row in _multi_rows(facet, label)(gold, predicted):
+                    yield f"{facet.name}/{label_key(label)}", None, ("no", "yes"), row
+    for stance in gold.stance:
+        for row in _stance_rows(schema)(replace(gold, stance=(stance,)), predicted):
+            yield "stance", stance.target, schema.stance, row
 
 
 def f1_scores(confusions: Counts) -> Counts:

@@ -148,6 +148,25 @@ def draw_speeds(result: Mapping[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
+def draw_memory(samples: Sequence[tuple[float, float]], title: str, path: Path) -> None:
+    """Draw the resident memory of a process over time.
+
+    Args:
+        samples: seconds since its start, and MB (10^6 bytes).
+    """
+    figure = _figure()
+    axes = figure.subplots()
+    axes.plot([s / 60 for s, _ in samples], [size for _, size in samples], color=BLUE)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("resident memory in MB")
+    axes.set_title(title)
+    axes.grid(alpha=0.25)
+    axes.set_axisbelow(True)
+    figure.savefig(path)
+
+
 def _figure() -> Figure:
     """An empty white figure. It has a canvas of its own: nothing of pyplot's state is touched."""
     require("matplotlib", "train")

@@ -6,70 +6,87 @@ and its content security policy allows this page's own script and styles alone, 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from stance.document import document
 from stance.errors import StanceError
 from stance.records import Article, Sentence
-from stance.resources import PACKAGE
+from stance.schema import DEFAULT, Schema
 
-SIGNS = "●▲○■◆★"
+SIGNS = "●▲■◆★✚"
 """A sign for each tag beside its colour, for readers and prints without colours."""
 
-COLOURS = len(SIGNS)
 UNSURE = 0.6
 """Labels with a lower probability are shown as unsure."""
 
 STRIP = 1000
 """Width of the strip in units of its own."""
 
+HEIGHTS = (18, 26, 22, 14, 24, 16)
+"""Of the strip's bars by tag: a second sign here too."""
+REST_HEIGHT = 9
 
-def render(article: Article, *, unsure: float = UNSURE) -> str:
+
+@dataclass(frozen=True)
+class Look:
+    """How a tag looks: the ending of its style classes, and its sign."""
+
+    style: str
+    sign: str
+
+    @property
+    def mark(self) -> str:
+        """The sign in the tag's colour; what reads pages aloud passes over it."""
+        return f'<span class="sign e{self.style}" aria-hidden="true">{self.sign}</span>'
+
+
+REST = Look("r", "○")
+"""Of the fallback tag, which is not marked in the text."""
+
+Looks = Mapping[str, Look]
+"""The tags of a page in the order of the schema, with their looks."""
+
+
+def render(article: Article, schema: Schema = DEFAULT, *, unsure: float = UNSURE) -> str:
     """The page of one article.
 
     Args:
         article: tagged, or with gold labels (which have no scores).
+        schema: the model's; the order of its tags says which colour and sign each has.
         unsure: labels of a lower probability get a question mark.
     """
-    tags = tag_names(article)
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    article = _with_tags(article, schema)
+    tags = looks(article, schema)
     title = article.title or article.id or "Article"
     about = [article.publisher, article.date, article.model]
     speakers = sorted({s.speaker for s in article.sentences or () if s.speaker})
-    rows = [facts(article, sentence, tags, unsure) for sentence in article.sentences or ()]
-    return "\n".join(
+    rows = [facts(article, sentence, unsure) for sentence in article.sentences or ()]
+    return document(
+        title,
         [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{style}</style></head><body>",
             f"<header><h1>{escape(title)}</h1>",
             f'<p class="quiet">{escape(" · ".join(filter(None, about)))}</p>',
             _key(tags),
             _controls(article, tags, speakers),
+            '<p class="quiet printed" id="choice"></p>',
             _strip(article, tags),
             "</header>",
             '<main><div id="reading"><article>'
             + "".join(_text(article, tags, unsure))
             + "</article></div>",
-            f'<div id="table" class="scroll" hidden>{_table(article, tags)}</div>',
-            '<aside aria-live="polite"><p class="quiet noprint">Point at a sentence, or go through '
-            'them with the arrow keys.</p><dl class="facts" id="facts"></dl></aside></main>',
-            f'<script type="application/json" id="data">{_json(rows)}</script>',
-            f"<script>{script}</script></body></html>",
-            "",
-        ]
+            f'<div id="table" class="scroll" hidden>{_table(article, unsure)}</div>',
+            '<aside id="details" aria-live="polite"><p class="quiet" id="hint">Point at a '
+            "sentence, or go through them with the arrow keys.</p>"
+            '<dl class="facts" id="facts"></dl></aside></main>',
+        ],
+        rows,
+        style="page.css",
+        script="page.js",
     )
 
 
@@ -78,13 +95,15 @@ class PageWriter:
 
     Args:
         target: a path that ends in `.html` (one article only), or a folder.
+        schema: see `render`.
 
     Raises:
         StanceError: a second article for one file, or nothing can be written there.
     """
 
-    def __init__(self, target: str | Path) -> None:
+    def __init__(self, target: str | Path, schema: Schema = DEFAULT) -> None:
         self.target = Path(target)
+        self.schema = schema
         self.written: set[str] = set()
 
     def write(self, article: Article) -> None:
@@ -98,37 +117,63 @@ class PageWriter:
         self.written.add(path.stem)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(article), encoding="utf-8")
+            path.write_text(render(article, self.schema), encoding="utf-8")
         except OSError as error:
             raise StanceError(f"{path}: {error.strerror}") from error
 
     def _name(self, article: Article) -> str:
         """A file name from the id that no other page has."""
-        name = re.sub(r"[^\w.-]+", "-", article.id or "").strip("-.")[:80] or "article"
+        name = page_name(article.id)
         unique, number = name, 2
         while unique in self.written:
             unique, number = f"{name}-{number}", number + 1
         return unique
 
 
-def tag_names(article: Article) -> list[str]:
-    """The tags of the article's sentences, those of the default schema in their order first."""
-    known = ["official_statement", "allegation", "background"]
+def page_name(id: str | None) -> str:
+    """What the page of an article is called, without `.html`, if no other has that name."""
+    return re.sub(r"[^\w.-]+", "-", id or "").strip("-.")[:80] or "article"
+
+
+def _with_tags(article: Article, schema: Schema) -> Article:
+    """The article with tags where its sentences have facets only, as gold labels do."""
+    asked = schema.facets_of_tags()
+    sentences = tuple(
+        replace(
+            sentence,
+            tags=tuple(schema.tags_of({name: a.label for name, a in sentence.facets.items()})),
+        )
+        if sentence.tags is None and asked <= sentence.facets.keys()
+        else sentence
+        for sentence in article.sentences or ()
+    )
+    return replace(article, sentences=sentences)
+
+
+def looks(article: Article, schema: Schema) -> Looks:
+    """The looks of the tags that the article's sentences have.
+
+    A tag of the schema looks the same on all pages; tags that it does not know come after them.
+    """
     found = {tag for sentence in article.sentences or () for tag in sentence.tags or ()}
-    return [tag for tag in known if tag in found] + sorted(found - set(known))
+    known = [tag.name for tag in schema.tags]
+    fallback = {tag.name for tag in schema.tags if tag.when is None}
+    names = [*known, *sorted(found.difference(known))]
+    marked = [name for name in names if name not in fallback]
+    count = len(SIGNS)
+    return {
+        name: REST
+        if name in fallback
+        # Where colours begin again, signs are one further on, so that no two tags look the same.
+        else Look(str((n := marked.index(name)) % count), SIGNS[(n + n // count) % count])
+        for name in names
+        if name in found
+    }
 
 
-def colour(tag: str, tags: Sequence[str]) -> int:
-    """The number of a tag's colour and sign; the default schema's tags always have the same."""
-    known = {"official_statement": 0, "allegation": 1, "background": 2}
-    return known.get(tag, (3 + tags.index(tag)) % COLOURS)
-
-
-def facts(
-    article: Article, sentence: Sentence, tags: Sequence[str], unsure: float
-) -> dict[str, Any]:
+def facts(article: Article, sentence: Sentence, unsure: float) -> dict[str, Any]:
     """What the page's script knows of a sentence."""
-    lines = [("tags", ", ".join(sentence.tags or ()) or "none")]
+    lines = [("tags", _words(", ".join(sentence.tags or ())) or "none")]
     if sentence.speaker:
         lines.append(("speaker", sentence.speaker))
     for name, label in sentence.facets.items():
@@ -142,7 +187,12 @@ def facts(
         "tags": list(sentence.tags or ()),
         "speaker": sentence.speaker or "",
         "stance": [
-            {"target": s.target, "label": s.label, "score": _score(s.score)}
+            {
+                "target": s.target,
+                "label": s.label,
+                "shown": _scored(s.label, s.score, unsure),
+                "unsure": s.score is not None and s.score < unsure,
+            }
             for s in sentence.stance
         ],
         "facts": lines,
@@ -150,15 +200,13 @@ def facts(
 
 
 def _shown(label: object) -> str:
-    if isinstance(label, tuple):
-        return ", ".join(map(str, label)) or "none"
-    return (
-        {True: "yes", False: "no"}.get(label, str(label)) if isinstance(label, bool) else str(label)
-    )
+    if isinstance(label, bool):
+        return "yes" if label else "no"
+    return ", ".join(map(str, label)) or "none" if isinstance(label, tuple) else str(label)
 
 
-def _score(score: float | None) -> str:
-    return "" if score is None else f"{score:.2f}"
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _scored(label: str, score: float | None, unsure: float) -> str:
@@ -173,56 +221,58 @@ def is_unsure(sentence: Sentence, unsure: float) -> bool:
     return bool(scores) and min(scores) < unsure
 
 
-def main_tag(sentence: Sentence, tags: Sequence[str]) -> str | None:
-    """The tag whose colour the sentence has: of several the last in the order of the tags."""
-    own = [tag for tag in tags if tag in (sentence.tags or ())]
+def main_tag(sentence: Sentence, tags: Looks) -> Look | None:
+    """The look of a sentence: of several tags that of the last one in the schema's order."""
+    own = [look for tag, look in tags.items() if tag in (sentence.tags or ())]
     return own[-1] if own else None
 
 
-def _text(article: Article, tags: Sequence[str], unsure: float) -> Iterator[str]:
-    """The article's text, every sentence marked."""
+def _text(article: Article, tags: Looks, unsure: float) -> Iterator[str]:
+    """The article's text, every sentence marked; the arrow keys lead from the first one on."""
     place = 0
-    for sentence in article.sentences or ():
+    for number, sentence in enumerate(article.sentences or ()):
         yield escape(article.text[place : sentence.start])
-        tag = main_tag(sentence, tags)
-        classes = ["s"]
-        signs = ""
-        if tag is not None:
-            classes.append(f"c{colour(tag, tags)}")
-            signs = "".join(
-                f'<span class="sign e{colour(t, tags)}" aria-hidden="true">'
-                f"{SIGNS[colour(t, tags)]}</span>"
-                for t in tags
-                if t in (sentence.tags or ()) and colour(t, tags) != 2
-            )
+        look = main_tag(sentence, tags)
+        classes = ["s"] if look is None else ["s", f"c{look.style}"]
         if is_unsure(sentence, unsure):
             classes.append("unsure")
+        signs = "".join(
+            look.mark
+            for tag, look in tags.items()
+            if tag in (sentence.tags or ()) and look is not REST
+        )
         body = escape(article.text[sentence.start : sentence.end])
-        yield f'<span class="{" ".join(classes)}" tabindex="0">{signs}{body}</span>'
+        stop = -1 if number else 0
+        yield f'<span class="{" ".join(classes)}" tabindex="{stop}">{signs}{body}</span>'
         place = sentence.end
     yield escape(article.text[place:])
 
 
-def _key(tags: Sequence[str]) -> str:
-    items = [
-        f'<li><span class="sign e{colour(tag, tags)}" aria-hidden="true">'
-        f"{SIGNS[colour(tag, tags)]}</span> {escape(tag.replace('_', ' '))}</li>"
-        for tag in tags
-    ]
+def _key(tags: Looks) -> str:
+    items = [f"<li>{look.mark} {escape(_words(tag))}</li>" for tag, look in tags.items()]
     items += ["<li>+ favors the target</li>", "<li>− against it</li>", "<li>? unsure</li>"]
     return f'<ul class="key">{"".join(items)}</ul>'
 
 
-def _controls(article: Article, tags: Sequence[str], speakers: Sequence[str]) -> str:
-    targets = [(str(number), target.text) for number, target in enumerate(article.targets)]
+def _controls(article: Article, tags: Iterable[str], speakers: Sequence[str]) -> str:
+    targets = [
+        (str(number), target.text)
+        for number, target in enumerate(article.targets)
+        if not target.skipped
+    ]
+    skipped = len(article.targets) - len(targets)
+    note = f"targets skipped, since not mentioned: {skipped}" if skipped else ""
     boxes = "".join(
         f'<label><input type="checkbox" class="tag" value="{escape(tag)}" checked> '
-        f"{escape(tag.replace('_', ' '))}</label>"
+        f"{escape(_words(tag))}</label>"
         for tag in tags
     )
     return (
         '<div class="controls">'
         f"<label>stance toward {_select('target', targets, 'no target', bool(targets))}</label>"
+        f'<span class="quiet">{note}</span>'
+        f"<label{'' if targets else ' hidden'}>"
+        '<input type="checkbox" id="taken"> only where a stance is taken</label>'
         f"<label>speaker {_select('speaker', [(s, s) for s in speakers], 'anybody', False)}</label>"
         f'{boxes}<button id="view" type="button" aria-pressed="false">table</button>'
         '<span class="quiet" id="count" role="status"></span></div>'
@@ -237,7 +287,7 @@ def _select(name: str, options: Iterable[tuple[str, str]], nothing: str, first: 
     return f'<select id="{name}">{"".join(items)}</select>'
 
 
-def _strip(article: Article, tags: Sequence[str]) -> str:
+def _strip(article: Article, tags: Looks) -> str:
     """The article's course: a bar a sentence, as wide as it is long, with a mark for its stance."""
     sentences = article.sentences or ()
     total = sum(s.end - s.start for s in sentences) or 1
@@ -245,11 +295,11 @@ def _strip(article: Article, tags: Sequence[str]) -> str:
     left = 0.0
     for number, sentence in enumerate(sentences, 1):
         width = STRIP * (sentence.end - sentence.start) / total
-        tag = main_tag(sentence, tags)
-        kind = f" k{colour(tag, tags)}" if tag is not None else ""
-        height = 26 if kind and kind != " k2" else 12
+        look = main_tag(sentence, tags)
+        kind = (look or REST).style
+        height = REST_HEIGHT if kind == REST.style else HEIGHTS[int(kind)]
         bars.append(
-            f'<rect class="bar{kind}" x="{left:.1f}" y="{30 - height}" width="{width:.1f}" '
+            f'<rect class="bar k{kind}" x="{left:.1f}" y="{30 - height}" width="{width:.1f}" '
             f'height="{height}"><title>{number}</title></rect>'
         )
         marks.append(
@@ -262,27 +312,20 @@ def _strip(article: Article, tags: Sequence[str]) -> str:
     )
 
 
-def _table(article: Article, tags: Sequence[str]) -> str:
+def _table(article: Article, unsure: float) -> str:
+    facets = list(dict.fromkeys(name for s in article.sentences or () for name in s.facets))
     rows = []
     for number, sentence in enumerate(article.sentences or (), 1):
-        own = ", ".join(tag.replace("_", " ") for tag in sentence.tags or ())
-        rows.append(
-            f"<tr><td>{number}</td><td>{escape(own)}</td><td>{escape(sentence.speaker or '')}</td>"
-            f'<td class="stance"></td><td>{escape(" ".join(sentence.text.split()))}</td></tr>'
-        )
-    head = "".join(f"<th>{name}</th>" for name in ("", "tags", "speaker", "stance", "sentence"))
+        labels = [sentence.facets.get(name) for name in facets]
+        cells = [
+            str(number),
+            _words(", ".join(sentence.tags or ())),
+            *("" if a is None else _scored(_shown(a.label), a.score, unsure) for a in labels),
+            sentence.speaker or "",
+        ]
+        told = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        body = escape(" ".join(sentence.text.split()))
+        rows.append(f'<tr>{told}<td class="stance"></td><td>{body}</td></tr>')
+    names = ["no.", "tags", *facets, "speaker", "stance", "sentence"]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _asset(name: str) -> str:
-    return (PACKAGE / "assets" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, time
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+from urllib.parse import unquote
 
 from stance.errors import RecordError, StanceError, require
 from stance.records import Article
+from stance.storage import list_files, open_file, printable, suffix_of
 
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".txt", ".html", ".htm")
 JSON_COLUMNS = ("targets", "sentences")
 """Columns of a CSV file whose cells hold JSON."""
+NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""What a data set in folders calls a field that is null."""
 
 OnError = Callable[[RecordError], None]
 
@@ -29,7 +32,8 @@ def read_articles(
     """Articles of a file, of every readable file in a folder, or of a JSONL stream, one by one.
 
     Args:
-        source: a path, or an open binary stream of JSON lines such as `sys.stdin.buffer`.
+        source: a path, a glob, a URL (extra `remote`), or an open binary stream of JSON lines such
+            as `sys.stdin.buffer`.
         on_error: is given each broken record, and reading goes on; without it the first is raised.
 
     Raises:
@@ -38,18 +42,15 @@ def read_articles(
             stream may be empty, and so may a Parquet file).
     """
     seen: dict[str, str] = {}
-    for path, line, raw, make in _records(source):
+    for record in _records(source):
         try:
-            article = make()
+            article = record.make()
             if article.id is not None:
-                place = f"{path}:{line}" if line else str(path)
                 if article.id in seen:
-                    raise RecordError(
-                        f"{article.id!r} is also the id of {seen[article.id]}", field="id"
-                    )
-                seen[article.id] = place
+                    raise duplicate(article.id, seen[article.id])
+                seen[article.id] = record.at
         except RecordError as error:
-            placed = error.at(path, line, raw)
+            placed = record.reject(error)
             if on_error is None:
                 raise placed from None
             on_error(placed)
@@ -69,90 +70,134 @@ def read_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if path.suffix.lower() not in _TABLES:
         raise StanceError(f"{path}: want a file ending in {', '.join(_TABLES)}")
     count = 0
-    for line, raw, parse in _TABLES[path.suffix.lower()](path):
-        count += 1
-        try:
-            row = parse()
-            if not isinstance(row, Mapping):
-                raise RecordError("want a JSON object")
-        except RecordError as error:
-            raise error.at(path, line, raw) from None
-        yield line, row
+    with path.open("rb") as stream:
+        for row in _TABLES[path.suffix.lower()](stream, Slice(str(path))):
+            count += 1
+            try:
+                data = row.parse()
+                if not isinstance(data, Mapping):
+                    raise RecordError("want a JSON object")
+            except RecordError as error:
+                raise error.at(path, row.line, row.raw()) from None
+            yield row.line, data
     if not count:
         raise StanceError(f"{path}: the file is empty")
 
 
-Row = tuple[int, str, Callable[[], Any]]
-"""Line number, the raw record, and what parses it (raising `RecordError`)."""
+@dataclass(frozen=True)
+class Slice:
+    """A file, or a part of it.
 
-
-def _records(
-    source: str | Path | BinaryIO, folder: Path | None = None
-) -> Iterator[tuple[str, int | None, str, Callable[[], Article]]]:
-    """Place of each record, the raw record, and what makes the article (or `RecordError`).
-
-    Files of a `folder` that are one article have their path inside it as id.
+    start, end: bytes of .jsonl and .csv, rows of .parquet (end None: all the rest); other files are
+    read whole. line: number (from 1) of the first line or row. name: the path inside the folder or
+    glob that the file was found in.
     """
-    if not isinstance(source, (str, Path)):
-        for line, raw, parse in _json_lines(source):
-            yield "standard input", line, raw, partial(_article, parse)
-        return
-    path = Path(source)
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not files:
-            raise StanceError(f"{path}: no file in this folder ends in {', '.join(SUFFIXES)}")
-        for file in files:
-            yield from _records(file, path)
-        return
-    if not path.is_file():
-        raise StanceError(f"{path}: there is no such file or folder")
-    suffix = path.suffix.lower()
-    place = _printable(path)
-    if suffix in (".txt", ".html", ".htm"):
+
+    path: str
+    start: int = 0
+    end: int | None = None
+    line: int = 1
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a file, before anybody knows whether it is an article.
+
+    start: where in its file a `Slice` could begin with it; None where none can. line: its number
+    from 1; None for a file that is one article. id: of such a file, which is known unread.
+    """
+
+    path: str
+    line: int | None
+    start: int | None
+    make: Callable[[], Article]
+    raw: Callable[[], str] = str
+    id: str | None = None
+
+    @property
+    def at(self) -> str:
+        """The place of the record, as messages name it."""
+        return self.path if self.line is None else f"{self.path}:{self.line}"
+
+    def reject(self, error: RecordError) -> RecordError:
+        """The error with the place and the raw text of this record."""
+        return error.at(self.path, self.line, self.raw())
+
+
+def duplicate(identifier: str, first: str) -> RecordError:
+    """The reason to reject a record whose id an earlier one, at the place `first`, has."""
+    return RecordError(f"{identifier!r} is also the id of {first}", field="id")
+
+
+def read_slice(part: Slice) -> Iterator[Record]:
+    """The records of a file, or of a part of it, in their order; none is parsed before `make`.
+
+    Raises:
+        StanceError: the file cannot be opened, or the connection to a remote one fails.
+    """
+    suffix = suffix_of(part.path)
+    place = printable(part.path)
+    if suffix not in _TABLES:
         read = read_text if suffix == ".txt" else read_html
-        yield place, None, "", partial(_read_file, read, path, folder)
+        make = partial(read, part.path, part.name)
+        yield Record(place, None, 0, make, id=_identifier(part.path, part.name))
         return
-    if suffix not in SUFFIXES:
-        raise StanceError(f"{path}: want a file ending in {', '.join(SUFFIXES)}")
+    fields = _partitions(part.name) if suffix == ".parquet" else {}
     count = 0
     try:
-        for line, raw, parse in _TABLES[suffix](path):
-            count += 1
-            yield place, line, raw, partial(_article, parse)
-        if not count and suffix != ".parquet":
+        with open_file(part.path) as stream:
+            for row in _TABLES[suffix](stream, part):
+                count += 1
+                make = partial(_article, row.parse, fields)
+                yield Record(place, row.line, row.start, make, row.raw)
+        if not count and not part.start and suffix != ".parquet":
             raise RecordError("the file is empty")
     except RecordError as error:
-        yield place, error.line, "", partial(_fail, error)
+        yield Record(place, error.line, None, partial(_fail, error))
+
+
+class _Row(NamedTuple):
+    """Where a row starts (a byte, in Parquet a row), its line, what parses it, and its raw text."""
+
+    start: int
+    line: int
+    parse: Callable[[], Any]
+    raw: Callable[[], str]
+
+
+def _records(source: str | Path | BinaryIO) -> Iterator[Record]:
+    if isinstance(source, (str, Path)):
+        for file in list_files(str(source), SUFFIXES):
+            yield from read_slice(Slice(file.path, name=file.name))
+        return
+    for row in _json_lines(source, Slice("")):
+        yield Record("standard input", row.line, None, partial(_article, row.parse, {}), row.raw)
 
 
 def _fail(error: RecordError) -> NoReturn:
     raise error
 
 
-def _article(parse: Callable[[], Any]) -> Article:
-    return Article.from_dict(parse())
+def _article(parse: Callable[[], Any], fields: Mapping[str, str]) -> Article:
+    data = parse()
+    return Article.from_dict({**fields, **data} if fields and isinstance(data, dict) else data)
 
 
-def _read_file(read: Callable[[Path], Article], path: Path, folder: Path | None) -> Article:
-    article = read(path)
-    if folder is None:
-        return article
-    return replace(article, id=_printable(path.relative_to(folder).with_suffix("")))
+def _partitions(name: str) -> dict[str, str]:
+    """Fields that the folders of a Parquet data set give, such as `publisher=Kelm%20Post`."""
+    pairs = [folder.split("=", 1) for folder in PurePosixPath(name).parent.parts if "=" in folder]
+    return {unquote(key): unquote(value) for key, value in pairs if value != NO_PARTITION}
 
 
-def _printable(path: Path | str) -> str:
-    """A path as a string that UTF-8 can write, though its bytes may be none."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+def read_text(path: str | Path, name: str = "") -> Article:
+    """A UTF-8 text file as one article; its name, or the one given, less the ending is the id."""
+    with open_file(str(path)) as stream:
+        text = _decode(stream.read()).replace("\r\n", "\n")
+    return Article(text=text, id=_identifier(path, name))
 
 
-def read_text(path: Path) -> Article:
-    """A UTF-8 text file as one article; its name without the ending is the id."""
-    text = _decode(path.read_bytes()).replace("\r\n", "\n")
-    return Article(text=text, id=_printable(path.stem))
-
-
-def read_html(path: Path) -> Article:
+def read_html(path: str | Path, name: str = "") -> Article:
     """The article of an HTML page, by trafilatura (extra `html`): text, title, date, publisher.
 
     Raises:
@@ -160,13 +205,14 @@ def read_html(path: Path) -> Article:
         MissingExtra: trafilatura is not installed.
     """
     trafilatura = require("trafilatura", "html")
-    page = path.read_bytes()
+    with open_file(str(path)) as stream:
+        page = stream.read()
     document = trafilatura.bare_extraction(page, with_metadata=True, include_comments=False)
     if document is None or not (document.text or "").strip():
         raise RecordError("no article text found in the page")
     article = Article.from_dict(
         {
-            "id": _printable(path.stem),
+            "id": _identifier(path, name),
             "title": document.title,
             "publisher": document.sitename or document.hostname,
             "text": document.text,
@@ -176,6 +222,10 @@ def read_html(path: Path) -> Article:
         return replace(article, date=Article.from_dict({"text": "", "date": document.date}).date)
     except RecordError:
         return article
+
+
+def _identifier(path: str | Path, name: str) -> str:
+    return printable(PurePosixPath(name or PurePosixPath(path).name).with_suffix("").as_posix())
 
 
 def _decode(data: bytes) -> str:
@@ -212,48 +262,91 @@ def parse_json(data: bytes) -> Any:
         raise RecordError("not JSON that can be read: a number has too many digits") from None
 
 
-def _json_lines(stream: Iterable[bytes]) -> Iterator[Row]:
-    for number, data in enumerate(stream, 1):
-        data = data.rstrip(b"\r\n")
+def _json_lines(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
+    position = part.start
+    if position:
+        stream.seek(position)
+    for number, line in enumerate(stream, part.line):
+        start = position
+        position += len(line)
+        data = line.rstrip(b"\r\n")
         if data.strip():
-            raw = data.decode("utf-8", "backslashreplace")
-            yield number, raw, partial(parse_json, data)
+            raw = partial(data.decode, "utf-8", "backslashreplace")
+            yield _Row(start, number, partial(parse_json, data), raw)
+        if part.end is not None and position >= part.end:
+            return
 
 
-def _jsonl_rows(path: Path) -> Iterator[Row]:
-    with path.open("rb") as stream:
-        yield from _json_lines(stream)
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
     """Rows of a CSV file with a header; cells of `targets` and `sentences` hold JSON.
 
     The number of a row is that of its first line. After a mistake in the quotation marks nobody
     knows where the next row starts, so reading ends there.
     """
     csv.field_size_limit(2**31 - 1)
-    with path.open("rb") as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        rows = csv.reader(text, strict=True)
-        header: list[str] | None = None
-        while True:
-            line = rows.line_num + 1
-            try:
-                cells = next(rows, None)
-            except csv.Error as error:
-                raise RecordError(f"not CSV from here on: {error}", path=path, line=line) from None
-            if cells is None:
-                return
-            if header is None:
-                header = cells
-                _check_columns(header, path)
-            elif cells:
-                raw = ",".join(cells).encode("utf-8", "surrogateescape")
-                parse = partial(_csv_record, header, cells)
-                yield line, raw.decode("utf-8", "backslashreplace"), parse
+    lines = _Lines(stream, part.path, 0, 1)
+    header = lines.row()
+    if header is None:
+        return
+    _check_columns(header, part.path)
+    if part.start:
+        lines = lines.at(part.start, part.line)
+    while part.end is None or lines.position < part.end:
+        start, line = lines.position, lines.line
+        cells = lines.row()
+        if cells is None:
+            return
+        if cells:
+            raw = partial(_csv_raw, cells)
+            yield _Row(start, line, partial(_csv_record, header, cells), raw)
 
 
-def _check_columns(names: Sequence[str], path: Path) -> None:
+class _Lines:
+    """Holds the lines of a CSV file, and where the row after those that were read starts."""
+
+    def __init__(self, stream: BinaryIO, path: str, position: int, line: int) -> None:
+        self._stream = stream
+        self._path = path
+        self._first = line
+        self._text = io.TextIOWrapper(
+            stream, encoding="utf-8", errors="surrogateescape", newline=""
+        )
+        self._rows = csv.reader(self._decoded(), strict=True)
+        self.position = position
+
+    def _decoded(self) -> Iterator[str]:
+        for line in self._text:
+            start = self.position
+            self.position += len(line.encode("utf-8", "surrogateescape"))
+            yield line if start else line.removeprefix("\ufeff")
+
+    @property
+    def line(self) -> int:
+        """Number of the line at which the next row starts."""
+        return self._first + self._rows.line_num
+
+    def row(self) -> list[str] | None:
+        """The next row, None at the end; raises `RecordError` where the file stops being CSV."""
+        line = self.line
+        try:
+            return next(self._rows, None)
+        except csv.Error as error:
+            raise RecordError(
+                f"not CSV from here on: {error}", path=self._path, line=line
+            ) from None
+
+    def at(self, position: int, line: int) -> _Lines:
+        """The same file from another place on, in place of this one."""
+        self._text.detach()
+        self._stream.seek(position)
+        return _Lines(self._stream, self._path, position, line)
+
+
+def _csv_raw(cells: Sequence[str]) -> str:
+    return ",".join(cells).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _check_columns(names: Sequence[str], path: str) -> None:
     if "text" not in names:
         columns = ", ".join(map(ascii, names))
         raise RecordError(
@@ -285,31 +378,42 @@ def _csv_record(header: list[str], cells: list[str]) -> dict[str, Any]:
     return record
 
 
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    """Rows of a Parquet file (extra `parquet`), a batch at a time."""
+def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
+    """Rows of a Parquet file (extra `parquet`), a batch at a time.
+
+    Batches start anew in every row group, so that a slice meets broken data at the same row as one
+    who reads the whole file. The buffer keeps pyarrow from loading whole columns of a group.
+    """
     parquet = require("pyarrow.parquet", "parquet")
     pyarrow = require("pyarrow", "parquet")
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(stream, buffer_size=1 << 20)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise RecordError(f"not a Parquet file: {error}", path=path) from None
+        raise RecordError(f"not a Parquet file: {error}", path=part.path) from None
+    _check_columns(file.schema_arrow.names, part.path)
+    end = file.metadata.num_rows if part.end is None else part.end
     number = 0
-    with file:
-        _check_columns(file.schema_arrow.names, path)
-        batches = file.iter_batches(batch_size=256)
-        while True:
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if number + size <= part.start:
+            number += size
+            continue
+        batches = file.iter_batches(batch_size=256, row_groups=[group])
+        while number < end:
             try:
                 batch = next(batches, None)
-                rows = [] if batch is None else batch.to_pylist()
+                skipped = 0 if batch is None else min(max(0, part.start - number), batch.num_rows)
+                rows = [] if batch is None else batch.slice(skipped).to_pylist()
             except (pyarrow.ArrowException, OSError, ValueError) as error:
-                raise RecordError(
-                    f"not Parquet from here on: {error}", path=path, line=number + 1
-                ) from None
+                reason = f"not Parquet from here on: {error}"
+                raise RecordError(reason, path=part.path, line=number + 1) from None
             if batch is None:
-                return
-            for row in rows:
+                break
+            number += skipped
+            for row in rows[: end - number]:
                 number += 1
-                yield number, "", partial(parquet_record, row)
+                raw = partial(json.dumps, row, ensure_ascii=False, default=str)
+                yield _Row(number - 1, number, partial(parquet_record, row), raw)
 
 
 def parquet_record(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,8 +455,8 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-_TABLES: dict[str, Callable[[Path], Iterator[Row]]] = {
-    ".jsonl": _jsonl_rows,
+_TABLES: dict[str, Callable[[BinaryIO, Slice], Iterator[_Row]]] = {
+    ".jsonl": _json_lines,
     ".csv": _csv_rows,
     ".parquet": _parquet_rows,
 }

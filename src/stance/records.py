@@ -57,17 +57,28 @@ class Stance:
 
 @dataclass(frozen=True)
 class Target:
-    """What a stance is toward: an entity or a claim, with its mentions in the text if known."""
+    """What a stance is toward: an entity or a claim, with its mentions in the text if known.
+
+    `names` are what an article has to mention for the target to be looked at: an entity's own name
+    and aliases, for a claim those of the entities it is about. A target with names of which the
+    article has none is `skipped`: it was not encoded, and no sentence has a stance toward it.
+    """
 
     text: str
     kind: Literal["entity", "claim"] = "entity"
     mentions: tuple[Span, ...] = ()
+    names: tuple[str, ...] = ()
+    skipped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The target as plain data."""
         data: dict[str, Any] = {"kind": self.kind, "text": self.text}
         if self.mentions:
             data["mentions"] = [list(span) for span in self.mentions]
+        if self.names:
+            data["names"] = list(self.names)
+        if self.skipped:
+            data["skipped"] = True
         return data
 
 
@@ -328,7 +339,7 @@ def _target(entry: object, where: str, text: str) -> Target:
         entry = {"text": entry}
     if not isinstance(entry, Mapping):
         raise RecordError(f"want a string or an object, found {_kind(entry)}", field=where)
-    unknown = set(entry) - {"kind", "text", "mentions"}
+    unknown = set(entry) - {"kind", "text", "mentions", "names", "skipped"}
     if unknown:
         raise RecordError(f"unknown field {min(map(str, unknown))!r}", field=where)
     name = _string(entry.get("text"), f"{where}.text")
@@ -339,12 +350,21 @@ def _target(entry: object, where: str, text: str) -> Target:
         raise RecordError(f"{kind!r} is neither 'entity' nor 'claim'", field=f"{where}.kind")
     mentions = entry.get("mentions")
     spans = () if mentions is None else _list(mentions, f"{where}.mentions")
+    names = entry.get("names")
+    skipped = entry.get("skipped", False)
+    if not isinstance(skipped, bool):
+        raise RecordError(f"want true or false, found {_kind(skipped)}", field=f"{where}.skipped")
     return Target(
         text=name,
         kind=kind,
         mentions=tuple(
             _span(span, f"{where}.mentions[{number}]", text) for number, span in enumerate(spans)
         ),
+        names=tuple(
+            _string(part, f"{where}.names")
+            for part in (() if names is None else _list(names, f"{where}.names"))
+        ),
+        skipped=skipped,
     )
 
 

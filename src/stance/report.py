@@ -1,4 +1,4 @@
-"""Takes a model folder and a Hydra config; gives its figures as JSON, report, diagrams and card."""
+"""Takes a model folder and a Hydra config; gives its figures as JSON, report, page and card."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from omegaconf import DictConfig, OmegaConf
 from stance import baselines
 from stance.card import (
     NOTES,
-    cell,
-    figure_name,
+    calibration_rows,
+    corpus_rows,
     headline_rows,
-    percent,
-    shown_figures,
+    label_rows,
+    publisher_rows,
     table,
     write_card,
 )
 from stance.config import load_part, plain
 from stance.errors import StanceError, require
-from stance.evaluation import by_group, measure
+from stance.evaluation import by_group, measure, mistakes
+from stance.evaluation_page import error_row, render
 from stance.figures import draw_figures
 from stance.records import Article
 from stance.schema import Schema
@@ -39,6 +40,9 @@ Corpora = Mapping[str, Sequence[Article]]
 
 MIN_PUBLISHER_SENTENCES = 100
 """Publishers with fewer sentences stand in metrics.json alone."""
+
+WORST = 20
+"""Errors of each corpus and task on the page."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
 
     Args:
         folder: a model folder.
-        cfg: with `corpus`, `evaluation` (parts, baselines, resamples, batch_tokens), `seed`.
-        output: where metrics.json, report.md, figures/ and README.md go; the model folder if None.
+        cfg: with `corpus`, `evaluation` (parts, baselines, resamples, batch_tokens, texts), `seed`.
+        output: where metrics.json, report.md, evaluation.html, figures/ and README.md go; the model
+            folder if None.
 
     Returns:
         What metrics.json holds. `parts`: for each part `all` (the corpora with facet labels
@@ -115,6 +120,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
         },
         "parts": {},
     }
+    errors: list[dict[str, Any]] = []
     for part, gold in parts.items():
         logger.info("tagging the %s part of %s", part, ", ".join(gold))
         tagged = {name: list(tagger.tag_many(articles)) for name, articles in gold.items()}
@@ -127,7 +133,12 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
             resamples=int(settings.resamples),
             seed=int(cfg.seed),
         )
-    write_report(folder, metrics, output or folder)
+        errors += [
+            error_row(mistake, gold[name], part=part, corpus=name, texts=plain(settings.texts))
+            for name in gold
+            for mistake in mistakes(gold[name], tagged[name], tagger.schema, WORST)
+        ]
+    write_report(folder, metrics, errors, output or folder)
     return metrics
 
 
@@ -227,8 +238,18 @@ def measure_part(
     }
 
 
-def write_report(folder: Path, metrics: Mapping[str, Any], output: Path) -> None:
-    """Write metrics.json, report.md, figures/*.png, and the card where the run's record is."""
+def write_report(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    errors: Sequence[dict[str, Any]],
+    output: Path,
+) -> None:
+    """Write metrics.json, report.md, evaluation.html, figures/*.png, and the run's card.
+
+    Args:
+        folder: the model folder; the card is written where it holds the record of its run.
+        errors: rows for the page, see `evaluation_page.error_row`.
+    """
     output.mkdir(parents=True, exist_ok=True)
     pictures = output / "figures"
     # Figures of an earlier evaluation, of other parts, would look like this one's.
@@ -241,6 +262,9 @@ def write_report(folder: Path, metrics: Mapping[str, Any], output: Path) -> None
         json.dumps(metrics, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     (output / "report.md").write_text(report_text(metrics, names), encoding="utf-8")
+    publishers = {part: _with_sentences(s["publishers"]) for part, s in metrics["parts"].items()}
+    page = render(metrics, errors, publishers)
+    (output / "evaluation.html").write_text(page, encoding="utf-8")
     training = _training_record(folder)
     if training and output == folder:
         write_card(folder, training, metrics)
@@ -258,23 +282,19 @@ def report_text(metrics: Mapping[str, Any], pictures: Mapping[str, Sequence[str]
         together = scopes["all"]
         parts += [f"## Part {part}", _headline_section(together)]
         parts += [_headline_section(scope) for scope in scopes["apart"].values()]
-        parts += ["### By label", _label_table(together["model"])]
+        parts += ["### By label", table(*label_rows(together["model"]))]
         for name, scope in scopes["apart"].items():
-            parts += [f"#### {name}", _label_table(scope["model"])]
-        parts += ["### Calibration", _calibration_table(together["model"])]
+            parts += [f"#### {name}", table(*label_rows(scope["model"]))]
+        parts += ["### Calibration", table(*calibration_rows(together["model"]))]
         parts += [f"![{Path(name).stem}](figures/{name})" for name in pictures.get(part, ())]
         if len(scopes["corpora"]) > 1:
-            parts += ["### By corpus", _corpus_table(scopes["corpora"])]
-        publishers = {
-            name: figures
-            for name, figures in scopes["publishers"].items()
-            if figures["sentences"] >= MIN_PUBLISHER_SENTENCES
-        }
+            parts += ["### By corpus", table(*corpus_rows(scopes["corpora"]))]
+        publishers = _with_sentences(scopes["publishers"])
         if publishers:
             parts += [
                 "### By publisher",
                 f"F1 in percent; publishers with {MIN_PUBLISHER_SENTENCES} sentences or more.",
-                _publisher_table(publishers),
+                table(*publisher_rows(publishers)),
             ]
     parts += [
         "## How it was made",
@@ -284,6 +304,15 @@ def report_text(metrics: Mapping[str, Any], pictures: Mapping[str, Sequence[str]
     return "\n\n".join(parts) + "\n"
 
 
+def _with_sentences(publishers: Mapping[str, Any]) -> dict[str, Any]:
+    """The publishers that have enough sentences to be shown."""
+    return {
+        name: figures
+        for name, figures in publishers.items()
+        if figures["sentences"] >= MIN_PUBLISHER_SENTENCES
+    }
+
+
 def _headline_section(scope: Mapping[str, Any]) -> str:
     header, rows = headline_rows(scope)
     model = scope["model"]
@@ -291,70 +320,6 @@ def _headline_section(scope: Mapping[str, Any]) -> str:
         f"{', '.join(scope['corpora'])}: {model['articles']} articles, "
         f"{model['sentences']} sentences.\n\n{table(header, rows)}"
     )
-
-
-def _label_table(measured: Mapping[str, Any]) -> str:
-    rows = []
-    for task, figures in measured["tasks"].items():
-        for label, row in figures["labels"].items():
-            # The label of a tag or a span is only that it holds.
-            rows.append(
-                [
-                    task,
-                    "" if label == "yes" else label,
-                    percent(row["precision"]),
-                    percent(row["recall"]),
-                    percent(row["f1"]),
-                    str(row["support"]),
-                ]
-            )
-    return table(["task", "label", "precision", "recall", "F1", "support"], rows)
-
-
-def _calibration_table(measured: Mapping[str, Any]) -> str:
-    rows = [
-        [task, percent(figures["accuracy"]), percent(figures["expected_calibration_error"])]
-        for task, figures in measured["tasks"].items()
-        if "expected_calibration_error" in figures
-    ]
-    return table(["task", "accuracy", "expected calibration error"], rows)
-
-
-def _corpus_table(corpora: Mapping[str, Mapping[str, Any]]) -> str:
-    figures = list(
-        dict.fromkeys(f for s in corpora.values() for f in shown_figures(s["model"]["headline"]))
-    )
-    rows = [
-        [
-            name,
-            str(scope["model"]["sentences"]),
-            *(cell(scope["model"], figure, interval=False) for figure in figures),
-        ]
-        for name, scope in corpora.items()
-    ]
-    return table(["corpus", "sentences", *map(figure_name, figures)], rows)
-
-
-def _publisher_table(publishers: Mapping[str, Mapping[str, Any]]) -> str:
-    """A row per publisher: the F1 of every tag and of every stance."""
-    columns = list(
-        dict.fromkeys(
-            (task, label)
-            for measured in publishers.values()
-            for task, figures in measured["tasks"].items()
-            if task == "stance" or task.startswith("tags/")
-            for label in figures["labels"]
-        )
-    )
-    rows = []
-    for name, measured in publishers.items():
-        row = [name, str(measured["sentences"])]
-        for task, label in columns:
-            figures = measured["tasks"].get(task, {}).get("labels", {}).get(label, {})
-            row.append(percent(figures.get("f1")))
-        rows.append(row)
-    names = [label if task == "stance" else task.removeprefix("tags/") for task, label in columns]
-    return table(["publisher", "sentences", *names], rows)
 
 
 def print_headline(metrics: Mapping[str, Any]) -> None:

@@ -153,12 +153,9 @@ def load_runtime(
     threads: int | None = None,
     dtype: str = "float32",
 ) -> Runtime:
-    """The runtime of a model folder.
+    """The runtime of a model folder (see `choose_backend`).
 
     Args:
-        backend: torch, onnx, onnx-int8; auto takes the folder's int8 file, else its float32 one,
-            else PyTorch, and PyTorch on any device but the CPU.
-        device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
         threads: of the CPU.
         dtype: of PyTorch's matrix products: float32, bfloat16, auto (see `TorchRuntime.load`).
 
@@ -167,6 +164,23 @@ def load_runtime(
     """
     if dtype not in DTYPES:
         raise StanceError(f"dtype is {dtype!r}, want one of {', '.join(DTYPES)}")
+    backend = choose_backend(folder, backend, device)
+    if backend == "torch":
+        return TorchRuntime.load(folder, device, threads, dtype)
+    return OnnxRuntime.load(Path(folder) / ONNX_FILES[backend], threads)
+
+
+def choose_backend(folder: str | Path, backend: str = "auto", device: str = "auto") -> str:
+    """The backend that `load_runtime` takes: torch, onnx or onnx-int8.
+
+    Args:
+        backend: one of these; auto takes the folder's int8 file, else its float32 one, else
+            PyTorch, and PyTorch on any device but the CPU.
+        device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
+
+    Raises:
+        StanceError: no such backend, or the folder has no file for it.
+    """
     if backend not in BACKENDS:
         raise StanceError(f"backend is {backend!r}, want one of {', '.join(BACKENDS)}")
     on_cpu = device in ("auto", "cpu")
@@ -175,12 +189,12 @@ def load_runtime(
         there = [name for name, path in files.items() if path.is_file()]
         backend = there[0] if there and on_cpu else "torch"
     if backend == "torch":
-        return TorchRuntime.load(folder, device, threads, dtype)
+        return backend
     if not on_cpu:
         raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
     if not files[backend].is_file():
         raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
-    return OnnxRuntime.load(files[backend], threads)
+    return backend
 
 
 def _numpy(value: Any) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stance.auto_targets import add_targets
 from stance.calibration import Calibration
 from stance.errors import StanceError
-from stance.records import Article, Label, Sentence, Span, Stance, Target, with_targets
+from stance.mentions import skip_unmentioned
+from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
@@ -90,6 +93,17 @@ class Tagger:
             StanceError: the folder is missing or is not a model of this package.
         """
         folder = find_model(model)
+        read_config(folder)
+        runtime = load_runtime(folder, backend, device, threads, dtype)
+        return cls.from_folder(folder, runtime, batch_tokens=batch_tokens)
+
+    @classmethod
+    def from_folder(cls, folder: Path, runtime: Runtime, *, batch_tokens: int = 4096) -> Tagger:
+        """The tagger of a model folder whose graph is loaded already.
+
+        Raises:
+            StanceError: the folder is not a model of this package.
+        """
         config = read_config(folder)
         encoder = WindowEncoder.from_folder(
             folder,
@@ -97,7 +111,7 @@ class Tagger:
             Encoding(**config["encoding"]),
         )
         return cls(
-            load_runtime(folder, backend, device, threads, dtype),
+            runtime,
             encoder,
             Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
             calibration=Calibration.load(folder / "calibration.json"),
@@ -127,13 +141,16 @@ class Tagger:
 
         Args:
             article: a text, a record as a dict, or an Article.
-            targets: entities (as text) or targets as dicts, added to the article's own.
+            targets: entities (as text) or targets as dicts, added to the article's own; or "auto"
+                for its main actors and its main claim (see `stance.auto_targets`). A target with
+                `names` is skipped where the article mentions none of them.
 
         Returns:
             The article with all its fields and labelled sentences.
 
         Raises:
             RecordError: the record or a target is broken.
+            StanceError: `targets` is another string than "auto".
         """
         return next(self.tag_many([article], targets))
 
@@ -142,9 +159,12 @@ class Tagger:
         articles: Iterable[str | Mapping[str, Any] | Article],
         targets: Sequence[str | Mapping[str, Any] | Target] = (),
     ) -> Iterator[Article]:
-        """Label a stream of articles; yields them in order and reads only some windows ahead."""
-        prepared = (with_targets(self._prepare(article), targets) for article in articles)
-        for article, logits in self.logits(prepared):
+        """Label a stream of articles; yields them in order and reads only some windows ahead.
+
+        Arguments and errors are those of `tag`.
+        """
+        prepared = (add_targets(self._prepare(article), targets) for article in articles)
+        for article, logits in self.logits(map(skip_unmentioned, prepared)):
             yield self._label(article, logits)
 
     def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
@@ -196,10 +216,12 @@ class Tagger:
         if not spans:
             return []
         sentences = self.encoder.tokenize_sentences(article, spans)
-        targets: list[Tokens] = []
-        if article.targets:
-            targets = self.encoder.tokenize_texts([target.text for target in article.targets])
-        return self.encoder.windows(sentences, targets)
+        asked = [number for number, target in enumerate(article.targets) if not target.skipped]
+        targets: dict[int, Tokens] = {}
+        if asked:
+            texts = self.encoder.tokenize_texts([article.targets[n].text for n in asked])
+            targets = dict(zip(asked, texts, strict=True))
+        return self.encoder.windows(sentences, targets, asked)
 
     def _run(
         self, chunk: Sequence[tuple[Article, list[Window]]]
@@ -282,7 +304,9 @@ class Tagger:
                     }
                     if tagged
                     else None,
-                    stance=self._stances(stance_probs[row]) if "stance" in self.heads else (),
+                    stance=self._stances(stance_probs[row], article.targets)
+                    if "stance" in self.heads
+                    else (),
                     spans=decode_spans(*logits.spans[row], self.schema.spans) if tracks else None,
                     speaker=None,
                 )
@@ -295,7 +319,7 @@ class Tagger:
     def _tags(self, facets: Mapping[str, Label]) -> tuple[str, ...]:
         return tuple(self.schema.tags_of({name: label.label for name, label in facets.items()}))
 
-    def _stances(self, probs: FloatArray) -> tuple[Stance, ...]:
+    def _stances(self, probs: FloatArray, targets: Sequence[Target]) -> tuple[Stance, ...]:
         names = self.schema.stance
         best = self.calibration.choose("stance", probs)
         return tuple(
@@ -306,6 +330,7 @@ class Tagger:
                 {name: float(p) for name, p in zip(names, row, strict=True)},
             )
             for target, row in enumerate(probs)
+            if not targets[target].skipped
         )
 
 
@@ -389,6 +414,14 @@ def find_model(model: str | Path) -> Path:
         raise StanceError(
             f"{model}: there is no such model folder, and fetching it from the Hub failed: {error}"
         ) from error
+
+
+def copy_model(folder: Path, target: Path) -> None:
+    """Copy what belongs to a model into another folder, and nothing else that lies beside it."""
+    target.mkdir(parents=True, exist_ok=True)
+    for pattern in HUB_FILES:
+        for path in folder.glob(pattern):
+            shutil.copyfile(path, target / path.name)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

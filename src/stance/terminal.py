@@ -31,7 +31,11 @@ def article_table(article: Article) -> Group:
     lines += [
         Text(f"[{number}] {target.text}" + (" (claim)" if target.kind == "claim" else ""))
         for number, target in enumerate(article.targets, 1)
+        if not target.skipped
     ]
+    skipped = sum(target.skipped for target in article.targets)
+    if skipped:
+        lines.append(Text(f"targets skipped, since not mentioned: {skipped}", style="dim"))
     table = Table(show_header=False, pad_edge=False, expand=True, show_lines=True)
     table.add_column("labels", no_wrap=True)
     table.add_column("sentence", ratio=1)

@@ -35,10 +35,9 @@ class Augmentation:
     drop: probability of leaving out a target (one always stays).
     foreign: probability of adding a target of another article, neutral in every sentence; only
         where no word of four letters or more of its name stands in the text.
-    recut: cut the article into windows of another length every epoch, from half to all of
-        `Encoding.max_tokens`, the first one shorter still, so that cuts fall elsewhere.
-    context: sentences of context around the owned ones, as in `Encoding`. With 0 every sentence is
-        seen once an epoch, and those at a window's edge without one neighbour.
+    recut: cut the article into windows at other places every epoch.
+    context: sentences of context before the owned ones, as in `Encoding`. With 0 every sentence is
+        seen once an epoch, the first ones of a window without what stands before them.
     """
 
     shuffle: bool = True
@@ -171,7 +170,7 @@ class WindowDataset(Dataset[Row]):
         return sum(len(tokens.ids) + 1 for _, tokens in groups[0])
 
     def _cut(self, example: Example) -> list[tuple[int, int]]:
-        """Ranges of owned sentences, at the places of this epoch."""
+        """Ranges of owned sentences; with `recut` the first one ends at a random place."""
         encoding = self.encoder.encoding
         front = self._front(example)
         if front and self.augmentation.foreign:
@@ -180,7 +179,6 @@ class WindowDataset(Dataset[Row]):
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}")
         room, start = encoding.max_tokens - taken, 0
         if self.augmentation.recut and len(example.sentences) > 1:
-            room = int(rng.uniform(0.5, 1.0) * encoding.max_tokens) - taken
             first_room = rng.uniform(0.2, 1.0) * room
             start = next(self.encoder.cut(example.sentences, int(first_room)))[1]
         rest = list(self.encoder.cut(example.sentences[start:], room))

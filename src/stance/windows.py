@@ -28,8 +28,8 @@ class Encoding:
     """How articles become windows; part of the model's config, since a model is trained for it.
 
     max_tokens: tokens in a window, special tokens included.
-    context: sentences of context on each side of the owned ones.
-    max_context_tokens: a longer context sentence is cut on its far side.
+    context: sentences of context before the owned ones.
+    max_context_tokens: of a longer context sentence the end is kept.
     max_target_tokens: a longer target is cut.
     target_share: targets are split into groups that fill at most this share of the window.
     """
@@ -196,14 +196,14 @@ class WindowEncoder:
     def windows(
         self,
         sentences: Sequence[Tokens],
-        targets: Sequence[Tokens],
+        targets: Sequence[Tokens] | Mapping[int, Tokens],
         order: Sequence[int] | None = None,
     ) -> list[Window]:
         """Pack sentences and targets into windows.
 
         Args:
             sentences: the article's sentences, in order.
-            targets: the article's targets.
+            targets: the article's targets, by number.
             order: which targets stand in front and in which order; all of them by default.
 
         Returns:
@@ -232,32 +232,19 @@ class WindowEncoder:
             filled += len(tokens.ids) + 1
         return groups
 
-    def _context_cost(self, sentences: Sequence[Tokens], number: int) -> int:
-        if not 0 <= number < len(sentences):
-            return 0
-        return min(len(sentences[number].ids), self.encoding.max_context_tokens) + 1
-
     def cut(self, sentences: Sequence[Tokens], room: int) -> Iterator[tuple[int, int]]:
         """Ranges of owned sentences [first, last), each as long as `room` tokens and context allow.
 
         Every sentence is in exactly one range; one that is too long has a range of its own.
         """
-        context = self.encoding.context
         first = 0
         while first < len(sentences):
-            before = sum(
-                self._context_cost(sentences, first - step) for step in range(1, context + 1)
-            )
-            owned = len(sentences[first].ids) + 1
+            context = sentences[max(0, first - self.encoding.context) : first]
+            used = sum(min(len(t.ids), self.encoding.max_context_tokens) + 1 for t in context)
+            used += len(sentences[first].ids) + 1
             last = first + 1
-            while last < len(sentences):
-                longer = owned + len(sentences[last].ids) + 1
-                after = sum(
-                    self._context_cost(sentences, last + step) for step in range(1, context + 1)
-                )
-                if before + longer + after > room:
-                    break
-                owned = longer
+            while last < len(sentences) and used + len(sentences[last].ids) < room:
+                used += len(sentences[last].ids) + 1
                 last += 1
             yield first, last
             first = last
@@ -311,17 +298,14 @@ class WindowEncoder:
             tokens = sentences[number].cut(max(room - 1, 1))
             chosen.append((number, tokens))
             room -= len(tokens.ids) + 1
-        for step in range(1, self.encoding.context + 1):
-            for number, keep_end in ((first - step, True), (last - 1 + step, False)):
-                if not 0 <= number < len(sentences):
-                    continue
-                limit = min(self.encoding.max_context_tokens, room - 1)
-                if limit < 1:
-                    continue
-                tokens = sentences[number].cut(limit, keep_end=keep_end)
-                chosen.append((number, tokens))
-                room -= len(tokens.ids) + 1
-        return sorted(chosen, key=lambda pair: pair[0])
+        for number in range(first - 1, max(-1, first - 1 - self.encoding.context), -1):
+            limit = min(self.encoding.max_context_tokens, room - 1)
+            if limit < 1:
+                break
+            tokens = sentences[number].cut(limit, keep_end=True)
+            chosen.insert(0, (number, tokens))
+            room -= len(tokens.ids) + 1
+        return chosen
 
 
 def pad(windows: Sequence[Window], pad_id: int) -> dict[str, NDArray[Any]]:

@@ -172,10 +172,14 @@ def arrow_schema(schema: Schema) -> Any:
     if schema.spans:
         sentence.append(("spans", struct(schema.spans, spans)))
     sentence.append(("extra_json", text))
+    target = [
+        *(("kind", text), ("text", text), ("mentions", spans)),
+        *(("names", pa.list_(text)), ("skipped", pa.bool_())),
+    ]
     return pa.schema(
         [
             *((name, text) for name in ("id", "title", "date", "publisher", "text")),
-            ("targets", pa.list_(pa.struct([("kind", text), ("text", text), ("mentions", spans)]))),
+            ("targets", pa.list_(pa.struct(target))),
             ("sentences", pa.list_(pa.struct(sentence))),
             ("model", text),
             ("extra_json", text),
@@ -229,7 +233,13 @@ def _article_row(article: Article, schema: Schema) -> dict[str, Any]:
         "publisher": article.publisher,
         "text": article.text,
         "targets": [
-            {"kind": target.kind, "text": target.text, "mentions": target.mentions}
+            {
+                "kind": target.kind,
+                "text": target.text,
+                "mentions": target.mentions,
+                "names": target.names,
+                "skipped": target.skipped,
+            }
             for target in article.targets
         ],
         "sentences": None

@@ -13,25 +13,30 @@ function stanceOf(row) {
 
 function update() {
   const speaker = byId("speaker").value;
+  const taken = byId("taken").checked;
   const shown = new Set([...document.querySelectorAll(".tag:checked")].map((box) => box.value));
   data.forEach((row, i) => {
     const stance = stanceOf(row);
     const label = stance && stance.label !== "neutral" ? stance.label : "";
     const visible = (row.tags.length === 0 || row.tags.some((tag) => shown.has(tag))) &&
-      (speaker === "" || row.speaker === speaker);
-    for (const [element, list] of [[sentences[i], ["favor", "against"]], [marks[i], ["favor", "against"]]]) {
-      if (!element) continue;
-      list.forEach((name) => element.classList.toggle(name, name === label));
+      (speaker === "" || row.speaker === speaker) && (!taken || label !== "");
+    for (const element of [sentences[i], marks[i]]) {
+      for (const name of ["favor", "against"]) element.classList.toggle(name, name === label);
     }
-    sentences[i].classList.toggle("out", !visible);
+    sentences[i].classList.toggle("doubt", label !== "" && stance.unsure);
+    for (const element of [sentences[i], bars[i], marks[i]]) element.classList.toggle("out", !visible);
     rows[i].hidden = !visible;
-    rows[i].querySelector(".stance").textContent = stance ? `${stance.label} ${stance.score || ""}` : "";
+    rows[i].querySelector(".stance").textContent = stance ? stance.shown : "";
   });
   byId("count").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} sentences`;
+  const chosen = byId("target").selectedOptions[0];
+  byId("choice").textContent = chosen.value === "" ? "" : `Stance toward: ${chosen.textContent}`;
 }
 
 function show(i) {
   sentences.forEach((element, n) => element.classList.toggle("chosen", n === i));
+  bars.forEach((element, n) => element.classList.toggle("chosen", n === i));
+  byId("hint").hidden = true;
   const list = byId("facts");
   list.replaceChildren();
   for (const [name, value] of data[i].facts) {
@@ -44,7 +49,10 @@ function show(i) {
 }
 
 sentences.forEach((element, i) => {
-  element.addEventListener("focus", () => show(i));
+  element.addEventListener("focus", () => {
+    for (const other of sentences) other.tabIndex = other === element ? 0 : -1;
+    show(i);
+  });
   element.addEventListener("mouseenter", () => show(i));
   element.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
@@ -56,11 +64,12 @@ sentences.forEach((element, i) => {
   });
 });
 bars.forEach((bar, i) => bar.addEventListener("click", () => sentences[i].focus()));
-for (const control of document.querySelectorAll("select, .tag")) control.addEventListener("change", update);
+for (const control of document.querySelectorAll("select, input")) control.addEventListener("change", update);
 byId("view").addEventListener("click", () => {
   const table = byId("table").hidden;
   byId("table").hidden = !table;
-  byId("reading").hidden = table;
+  byId("reading").hidden = byId("details").hidden = table;
+  document.querySelector("main").classList.toggle("wide", table);
   byId("view").setAttribute("aria-pressed", String(table));
 });
 update();

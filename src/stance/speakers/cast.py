@@ -84,7 +84,10 @@ def tokenize(body: str) -> list[str]:
 
 
 class Cast:
-    """The names of an article: full forms, kinds, and the words they are introduced with."""
+    """The names of an article: full forms, kinds, and the words they are introduced with.
+
+    mentions: start and end of each run of capitalised words that holds a name, with that name.
+    """
 
     def __init__(self, text: str) -> None:
         self.common = set(re.findall(r"\b[a-z]{3,}\b", text))
@@ -93,6 +96,7 @@ class Cast:
         self.counts = Counter(name for _, name, _ in runs)  # what `trailing_name` goes by
         runs = [(match, self.trailing_name(name), office) for match, name, office in runs]
         runs = [run for run in runs if self.is_name(run[1]) and len(run[1].split()) < 9]
+        self.mentions = [(match.start(), match.end(), name) for match, name, _ in runs]
         self.counts = Counter(name for _, name, _ in runs)
         self.people = {name for _, name, office in runs if office}
         self.roles: dict[str, set[str]] = {name: set() for name in self.counts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -26,6 +27,17 @@ class Counts:
     sentences: int = 0
     rejects: int = 0
 
+    @property
+    def records(self) -> int:
+        """Records that were read."""
+        return self.articles + self.rejects
+
+    def add(self, other: Counts) -> None:
+        """Add what another part of the job did."""
+        self.articles += other.articles
+        self.sentences += other.sentences
+        self.rejects += other.rejects
+
 
 def output_format(output: str | Path | None, given: str | None) -> Format:
     """`given`, or what the ending of the output file says; raises `StanceError` for another one."""
@@ -48,24 +60,27 @@ def read_inputs(
         counts.rejects += 1
         print(f"stance: {error}", file=sys.stderr)
         if rejects is not None:
-            from json import dumps
-
-            row = {
-                "path": error.path,
-                "line": error.line,
-                "field": error.field,
-                "reason": error.reason,
-                "raw": error.raw,
-            }
-            rejects.write(dumps(row, ensure_ascii=False).encode() + b"\n")
+            rejects.write(reject_line(error))
 
     for entry in inputs:
-        source = sys.stdin.buffer if str(entry) == "-" else Path(entry)
+        source = sys.stdin.buffer if str(entry) == "-" else entry
         yield from read_articles(source, on_error=reject)
 
 
+def reject_line(error: RecordError) -> bytes:
+    """A broken record as a line of a rejects file: path, line, field, reason, raw."""
+    row = {
+        "path": error.path,
+        "line": error.line,
+        "field": error.field,
+        "reason": error.reason,
+        "raw": error.raw,
+    }
+    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
 def label(
-    tagger: Tagger, articles: Iterable[Article], targets: Sequence[Any], counts: Counts
+    tagger: Tagger, articles: Iterable[Article], targets: str | Sequence[Any], counts: Counts
 ) -> Iterator[Article]:
     """Tag a stream and count it."""
     for article in tagger.tag_many(articles, targets):
@@ -79,7 +94,7 @@ def tag_files(
     inputs: Sequence[str | Path],
     output: str | Path | BinaryIO,
     *,
-    targets: Sequence[Any] = (),
+    targets: str | Sequence[Any] = (),
     format: Format = "jsonl",
     probs: bool = False,
     rejects: str | Path | None = None,
@@ -87,7 +102,7 @@ def tag_files(
     """Label all articles of the inputs and write them to one file.
 
     Args:
-        inputs: files, folders, or `-` for JSON lines on standard input.
+        inputs: files, folders, globs, URLs, or `-` for JSON lines on standard input.
         output: a path, or an open binary stream (JSONL only).
         targets: added to every article's own targets.
         probs: write all probabilities (Parquet always has them).
@@ -107,29 +122,3 @@ def tag_files(
         for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
             writer.write(article)
     return counts
-
-
-def run(cfg: Any) -> Counts:
-    """The job of `configs/tag.yaml`: `python scripts/tag.py input=… output=… model=…`."""
-    from stance.config import plain
-
-    inputs = plain(cfg.input)
-    output = Path(str(cfg.output))
-    tagger = Tagger.from_pretrained(
-        str(cfg.model),
-        backend=str(cfg.backend),
-        device=str(cfg.device),
-        threads=cfg.threads and int(cfg.threads),
-        dtype=str(cfg.dtype),
-        batch_tokens=int(cfg.batch_tokens),
-    )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return tag_files(
-        tagger,
-        [inputs] if isinstance(inputs, str) else inputs,
-        output,
-        targets=plain(cfg.targets) or [],
-        format=output_format(output, cfg.format),
-        probs=bool(cfg.probs),
-        rejects=cfg.rejects,
-    )

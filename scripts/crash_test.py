@@ -1,0 +1,146 @@
+"""Kill jobs at random moments, take them up again, and compare with an undisturbed one.
+
+    python scripts/crash_test.py MODEL --moments 25
+    python scripts/crash_test.py MODEL --moments 25 --engine ray
+
+With engine=ray every second moment kills a worker instead of the whole job, beginning with one; the
+undisturbed job is of the local engine in both cases. Folders go into the working directory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+TAG = Path(__file__).resolve().parent / "tag.py"
+BROKEN = '{"id": "broken", "text": "cut'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument("--moments", type=int, default=25)
+    parser.add_argument("--articles", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    write_archive(Path("archive.jsonl"), options.articles)
+    words = [sys.executable, str(TAG), f"model={options.model}", "input=archive.jsonl"]
+    words += ["threads=1", "part_articles=10", "targets=[Kelm]"]
+    shutil.rmtree("undisturbed", ignore_errors=True)
+    job = start([*words, "output=undisturbed"])
+    wait_for_manifest(job, Path("undisturbed"))
+    began = time.monotonic()
+    finish(job)
+    seconds = time.monotonic() - began
+    want = hashes(Path("undisturbed"))
+    chance = random.Random(options.seed)
+    words += [f"engine={options.engine}", "output=disturbed"]
+    different = 0
+    for moment in range(options.moments):
+        shutil.rmtree("disturbed", ignore_errors=True)
+        kill_worker = options.engine == "ray" and moment % 2 == 0
+        told = disturb(words, kill_worker, chance.uniform(0, seconds))
+        same = hashes(Path("disturbed")) == want
+        different += not same
+        print(f"{told}: {'equal' if same else 'DIFFERENT'}", flush=True)
+    print(f"{options.moments - different} of {options.moments} as the undisturbed job")
+    sys.exit(1 if different else 0)
+
+
+def disturb(words: list[str], kill_worker: bool, delay: float) -> str:
+    """Run a job, kill it or a worker of it after a delay, and bring it to its end."""
+    folder = Path("disturbed")
+    job = start(words)
+    wait_for_manifest(job, folder)
+    victim: int | None = job.pid
+    if kill_worker:
+        while not parts(folder) and job.poll() is None:
+            time.sleep(0.01)
+        victim = next(workers_of(job.pid), None)
+    else:
+        time.sleep(delay)
+    there = len(parts(folder))
+    if victim is not None and job.poll() is None:
+        os.kill(victim, signal.SIGKILL)
+    if kill_worker:
+        finish(job)
+        return f"a worker killed with {there} parts there" if victim else "no worker was found"
+    job.communicate()
+    finish(start(words))
+    return f"killed after {delay:.2f} s with {there} parts there"
+
+
+def write_archive(path: Path, articles: int) -> None:
+    """Short articles; one in fifty is broken, so that there are rejects too."""
+    with path.open("w", encoding="utf-8") as stream:
+        for number in range(articles):
+            text = " ".join(
+                f"The mayor of Kelm said on day {number} that bridge {n} was closed."
+                for n in range(number % 9)
+            )
+            line = BROKEN if number % 50 == 7 else json.dumps({"id": f"a{number}", "text": text})
+            stream.write(line + "\n")
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_manifest(job: subprocess.Popen[str], folder: Path) -> None:
+    while not (folder / "manifest.json").is_file() and job.poll() is None:
+        time.sleep(0.005)
+
+
+def finish(job: subprocess.Popen[str]) -> None:
+    """Wait for a job that rejects some records and labels the rest."""
+    told, trouble = job.communicate()
+    if job.returncode != 1 or "rejects" not in told:
+        sys.exit(f"a job failed:\n{told}{trouble}")
+
+
+def parts(folder: Path) -> list[Path]:
+    return list(folder.glob("part-*"))
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Every file of a job folder, the manifest among them, by its content."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def workers_of(driver: int) -> Iterator[int]:
+    """Processes of the actors that label, all of which descend from this one."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                names[int(entry.name)] = (entry / "cmdline").read_text()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(status[1])
+    for pid, name in names.items():
+        ancestor = pid
+        while ancestor in parents and ancestor != driver:
+            ancestor = parents[ancestor]
+        if ancestor == driver and name.startswith("ray::") and "MapWorker" in name:
+            yield pid
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Takes documents of other libraries (spaCy, pandas); gives them back with our labels."""

@@ -1,0 +1,76 @@
+"""Snippets of the documentation, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from conftest import REPOSITORY
+
+from stance.corpora import read_files
+from stance.jobs import tag_files
+from stance.narratives import Narratives
+from stance.schema import Schema
+from stance.tagger import Tagger
+
+
+def page(name: str) -> str:
+    return (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+
+
+def run(name: str, model: Path) -> dict[str, Any]:
+    """Run the Python of a page with a model folder of the tests; gives its names."""
+    snippets = "\n".join(re.findall(r"```python\n(.*?)```", page(name), re.DOTALL))
+    for word in ("MODEL", "outputs/starter/model"):
+        snippets = snippets.replace(f'"{word}"', repr(str(model)))
+    names: dict[str, Any] = {}
+    exec(snippets, names)
+    return names
+
+
+def test_first_steps(exported: Path, capsys: pytest.CaptureFixture[str]):
+    article = run("first-steps.md", exported)["article"]
+    assert len(article.sentences) == 3
+    assert capsys.readouterr().out.count("Port Authority") == 3
+
+
+def test_the_ledger_from_python(
+    exported: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    examples = REPOSITORY / "data" / "examples"
+    tagger = Tagger.from_pretrained(exported)
+    narratives = Narratives.load(examples / "narratives.yaml")
+    tag_files(tagger, [examples], "tagged.parquet", targets=narratives.targets, format="parquet")
+    (in_folder / "data").symlink_to(REPOSITORY / "data")
+    run("ledger.md", exported)
+    assert "Port Authority of Kelm" in capsys.readouterr().out
+
+
+def test_the_schema_and_the_table_of_the_walk_fit(in_folder: Path):
+    """The labels of docs/own-labels.md are read with its schema."""
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", page("own-labels.md"), re.MULTILINE)
+    table, schema = (textwrap.dedent(block).strip() + "\n" for block in blocks[:2])
+    Path("labels.csv").write_text(table, encoding="utf-8")
+    Path("schema.yaml").write_text(schema, encoding="utf-8")
+    articles = read_files(["labels.csv"], Schema.load("schema.yaml"))
+    tones = [s.facets["tone"].label for a in articles for s in a.sentences or ()]
+    assert tones == ["calm", "angry"]
+
+
+def test_the_function_for_spark(exported: Path):
+    """`mapInPandas` calls it with an iterator of frames, and takes frames of the named columns."""
+    names = run("archives.md", exported)
+    first = pandas.DataFrame({"id": ["a", "b"], "text": ["Rain fell.", None]})
+    last = pandas.DataFrame({"id": ["c"], "text": ["It was wet. It was cold."]})
+    frames = list(names["label"](iter([first, last])))
+    columns = re.findall(r'mapInPandas\(label, "(.*)"\)', page("archives.md"))[0]
+    assert [list(frame) for frame in frames] == [re.findall(r"(\w+) string", columns)] * 2
+    (good, bad), (other,) = (frame.to_dict("records") for frame in frames)
+    assert [s["text"] for s in json.loads(good["record"])["sentences"]] == ["Rain fell."]
+    assert bad["reason"] == "text: the field is missing"
+    assert len(json.loads(other["record"])["sentences"]) == 2
