@@ -31,18 +31,18 @@ class StancePipeline(Pipeline):
     `batch_size` plays no part. Raises `RecordError` for a broken record.
     """
 
-    _load_tokenizer = False
-    _load_processor = False
-    _load_image_processor = False
-    _load_video_processor = False
-    _load_feature_extractor = False
+    _load_tokenizer = False  # type: ignore[assignment]
+    _load_processor = False  # type: ignore[assignment]
+    _load_image_processor = False  # type: ignore[assignment]
+    _load_video_processor = False  # type: ignore[assignment]
+    _load_feature_extractor = False  # type: ignore[assignment]
 
     def __init__(self, model: StanceModel, **kwargs: Any) -> None:
         super().__init__(model=model, **kwargs)
-        self.folder = find_model(model.name_or_path)
+        self.folder = find_model(str(model.name_or_path))
         self.tagger = Tagger.from_folder(self.folder, TorchRuntime(model))
 
-    def _sanitize_parameters(
+    def _sanitize_parameters(  # type: ignore[override]
         self, targets: Targets | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         return {} if targets is None else {"targets": targets}, {}, {}

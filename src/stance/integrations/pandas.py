@@ -40,7 +40,7 @@ def tag_frame(
         RecordError: there is no such column, or a row is no article; the message names the row.
         MissingExtra: pandas is not installed.
     """
-    pandas = require("pandas", "pandas")
+    pd = require("pandas", "pandas")
     if text not in frame.columns:
         there = ", ".join(repr(str(name)) for name in frame.columns)
         raise RecordError(f"there is no column {text!r} (the columns are {there})", field=text)
@@ -58,11 +58,12 @@ def tag_frame(
     names += [name for facet in facets for name in (facet, f"{facet}_score")]
     names += ["target", "target_kind", "stance", "stance_score"]
     made = (
-        pandas.MultiIndex.from_tuples(index, names=frame.index.names)
+        pd.MultiIndex.from_tuples(index, names=frame.index.names)
         if frame.index.nlevels > 1
-        else pandas.Index(index, name=frame.index.name, dtype=frame.index.dtype)
+        else pd.Index(index, name=frame.index.name, dtype=frame.index.dtype)
     )
-    return pandas.DataFrame(rows, index=made, columns=names)
+    tagged: pandas.DataFrame = pd.DataFrame(rows, index=made, columns=names)
+    return tagged
 
 
 def _articles(frame: pandas.DataFrame, text: str) -> Iterator[Article]:
