@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -104,8 +106,6 @@ LOOSE = ("limits.int8_equal=80", "limits.batch_equal=80", "limits.tags_loss=20")
 @pytest.fixture(scope="session")
 def exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny model with its ONNX files."""
-    import shutil
-
     from hydra import compose, initialize_config_dir
 
     from stance.export import export
@@ -115,6 +115,19 @@ def exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
         cfg = compose("export", overrides=[f"model={folder}", *LOOSE])
     return export(cfg)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; skips where it or playwright is missing."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium_path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium_path is None:
+        pytest.skip("there is no Chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What every page must hold, whatever is on it."""
+"""What every page must hold, whatever is on it, and Chromium to look at one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 EVIL = (
@@ -14,6 +15,43 @@ EVIL = (
     '" onfocus="window.evil = 1" style="color: red" \' & <style>* { display: none }</style>'
 )
 """A name or a sentence that would run, style and load if it were not escaped."""
+
+
+WIDTHS = {390: 844, 1400: 900}
+"""Widths and heights of the screens, in pixels."""
+
+
+class Visits:
+    """Holds the pages that a test opened from disk; at the end nothing may have complained."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.contexts: list[Any] = []
+
+    def open(self, path: Path, width: int = 1400, scheme: str = "light") -> Any:
+        """The page in a window of its own."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
+        )
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', "
+            "(e) => console.error('CSP: ' + e.violatedDirective))"
+        )
+        page.goto(path.as_uri())
+        return page
+
+    def close(self) -> None:
+        """Close all windows."""
+        for context in self.contexts:
+            context.close()
+        assert self.complaints == []
 
 
 class Page(HTMLParser):

@@ -3,67 +3,32 @@
 from __future__ import annotations
 
 import re
-import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_checks import EVIL, WIDTHS, Visits
 
 from stance.page import render
 from stance.records import Article
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
-EVIL = (
-    "</script><script>window.evil = 1</script><img src=x onerror='window.evil = 1'>"
-    '" onfocus="window.evil = 1" style="color: red" \' & <style>* { display: none }</style>'
-)
-WIDTHS = {390: 844, 1400: 900}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
 
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    """Opens an article's page from disk; at the end nothing may have been complained about."""
-    complaints: list[str] = []
-    contexts: list[Any] = []
+    """Opens an article's page from disk; it asks for nothing but itself."""
+    visits = Visits(browser)
 
     def open_article(article: Article, width: int = 1400, scheme: str = "light") -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', "
-            "(e) => console.error('CSP: ' + e.violatedDirective))"
-        )
         path = tmp_path / "page.html"
         path.write_text(render(article), encoding="utf-8")
-        page.goto(path.as_uri())
-        return page
+        return visits.open(path, width, scheme)
 
-    requests: list[str] = []
     yield open_article
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert {url.split(":")[0] for url in requests} == {"file"}
-    assert all(url.endswith("page.html") for url in requests)
+    visits.close()
+    assert {url.split(":")[0] for url in visits.requests} == {"file"}
+    assert all(url.endswith("page.html") for url in visits.requests)
 
 
 def article(count: int = 6, **fields: Any) -> Article:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_checks import EVIL
+from page_checks import EVIL, WIDTHS, Visits
 from test_evaluation_page import GOLD, predicted
 from test_evaluation_page import article as gold_article
 from test_ledger import MILL, article, tags, write
@@ -24,11 +23,6 @@ from stance.page import PageWriter
 from stance.report import Predictions, measure_part
 from stance.schema import DEFAULT
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-
-WIDTHS = {390: 844, 1400: 900}
 CLAIM = "The mill owners burned the grain themselves to raise the price."
 WHO = [("Ana Brod", "Courier"), (None, "The Evening Lamp"), ("Piet Olm", None)]
 
@@ -81,43 +75,14 @@ def evaluation_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Any]:
-    """Opens a page from disk; at the end nothing may have been complained about or fetched."""
-    complaints: list[str] = []
-    requests: list[str] = []
-    contexts: list[Any] = []
-
-    def open_file(path: Path, width: int = 1400, scheme: str = "light") -> Any:
-        context = browser.new_context(
-            viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url))
-        page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', "
-            "(e) => console.error('CSP: ' + e.violatedDirective))"
-        )
-        page.goto(path.as_uri())
-        return page
-
-    yield open_file
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert requests
-    assert all(re.fullmatch(r"file:.*\.html(#.*)?", url) for url in requests)
+    """Opens a page from disk; nothing but pages may be fetched."""
+    visits = Visits(browser)
+    yield visits.open
+    visits.close()
+    assert visits.requests
+    assert all(re.fullmatch(r"file:.*\.html(#.*)?", url) for url in visits.requests)
 
 
 def box(page: Any, name: str) -> Any:
