@@ -25,6 +25,8 @@ GROUPS = 8
 """Bars in a chart at most."""
 TABLE = 200
 """Rows of the table of targets."""
+FIRST = 12
+"""Of them so many are shown at once, the others unfold."""
 ALLEGATIONS = 12
 QUOTED = 3
 """Sentences shown with an allegation."""
@@ -224,7 +226,10 @@ def _targets(rows: Sequence[Row], more: bool) -> Iterator[str]:
     bars = [(_target(row), row) for row in rows[:GROUPS]]
     yield '<div class="beside">'
     yield _bars("targets", "Stance toward the targets", bars, _most(rows[:GROUPS]))
-    yield _table("target", rows) + "</div>"
+    yield _table("target", rows[:FIRST]) + "</div>"
+    if rest := rows[FIRST:]:
+        yield f"<details><summary>{len(rest)} more targets</summary>"
+        yield _table("target", rest) + "</details>"
     if more:
         yield (
             f'<p class="quiet">The {TABLE} targets with most favor and against; '
