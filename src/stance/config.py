@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from stance.corpora import check_labels, group_hash, join_spans, read_corpus, read_files
 from stance.errors import StanceError
+from stance.further_targets import add_further_targets, further_targets_file
 from stance.records import Article
 from stance.schema import Schema
 
@@ -66,6 +67,8 @@ def load_part(cfg: DictConfig, part: str, schema: Schema) -> dict[str, list[Arti
                     else []
                 ),
             )
+        if part == "train" and name in plain(cfg.corpus.get("further_targets") or []):
+            articles = add_further_targets(articles, further_targets_file(name))
         share = float(cfg.corpus.limit)
         if part == "train" and share < 1:
             kept = [

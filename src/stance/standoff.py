@@ -122,7 +122,7 @@ def detach(article: Article) -> dict[str, Any]:
         "publisher": article.publisher,
         "date": article.date,
         "length": len(article.text),
-        "sha256": _sha256(article.text),
+        "sha256": sha256(article.text),
         "targets": [
             {"kind": target.kind, "text": apart(target.text, article.text)}
             for target in article.targets
@@ -316,7 +316,7 @@ def match(annotation: Annotation, original: Original) -> tuple[str, str | None] 
         for form in forms(text):
             if len(form) == annotation.length:
                 same_length = True
-                if _sha256(form) == annotation.sha256:
+                if sha256(form) == annotation.sha256:
                     return form, title
     if same_length:
         return Lost(
@@ -347,7 +347,8 @@ def forms(text: str) -> Iterator[str]:
                     yield form
 
 
-def _sha256(text: str) -> str:
+def sha256(text: str) -> str:
+    """Of the UTF-8 bytes of a text, in hexadecimal digits."""
     # A lone surrogate, which JSON can bring in, has a hash that no labelled text has.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
