@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY, tiny_overrides
 from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
 
 from stance.errors import StanceError
 from stance.tagger import Tagger
@@ -54,6 +56,26 @@ def test_a_model_folder_is_data(tiny_model: Path):
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
     config = json.loads((tiny_model / "config.json").read_text())
     assert config["trained"] == ["allegation", "source", "stance"]
+
+
+def test_frozen_layers_keep_their_weights(tiny_encoder: Path, tmp_path: Path):
+    steps = ("trainer.freeze_layers=1", "+trainer.arguments.max_steps=2")
+    folder = train(composed(*tiny_overrides(tiny_encoder, tmp_path / "run"), *steps))
+    before = load_file(tiny_encoder / "model.safetensors")
+    after = load_file(folder / "model.safetensors")
+    changed = {
+        name
+        for name, tensor in before.items()
+        if f"encoder.{name}" in after
+        and not torch.equal(tensor, after[f"encoder.{name}"][: len(tensor)])
+    }
+    assert changed
+    assert all(name.startswith("encoder.layer.1.") for name in changed)
+
+
+def test_more_frozen_layers_than_there_are(tiny_encoder: Path, tmp_path: Path):
+    with pytest.raises(StanceError, match="freeze_layers=2: the encoder has 2 layers"):
+        train(composed(*tiny_overrides(tiny_encoder, tmp_path), "trainer.freeze_layers=2"))
 
 
 def test_the_loaded_model_predicts_what_the_trained_one_did(tiny_model: Path):

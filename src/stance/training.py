@@ -80,6 +80,7 @@ def train(cfg: DictConfig) -> Path:
     selection = selection_part(cfg, schema)
     with TemporaryDirectory(prefix="stance-tokenizer-") as scratch:
         model, encoder, tokenizer_folder = build_model(cfg, schema, Path(scratch))
+        freeze(model, int(cfg.trainer.freeze_layers))
         examples = make_examples(articles, schema, encoder)
         counts = label_counts(examples, schema)
         model.config.trained = sorted({*trained_heads(counts), *model.config.trained})
@@ -232,6 +233,23 @@ def _continue_model(
     return model, encoder, folder
 
 
+def freeze(model: StanceModel, layers: int) -> None:
+    """Train the heads and the encoder's layers above the first so many alone; 0: train all.
+
+    Nothing is propagated back through the others, which saves much of a large encoder's time. What
+    belongs to no layer, such as the positions that MPNet's layers share, is kept as well.
+    """
+    if layers == 0:
+        return
+    if not 0 < layers < len(_layer_numbers(model)):
+        raise StanceError(
+            f"trainer.freeze_layers={layers}: the encoder has {len(_layer_numbers(model))} layers"
+        )
+    for name, parameter in model.encoder.named_parameters():
+        number = _layer_number(name)
+        parameter.requires_grad_(number is not None and number >= layers)
+
+
 def make_examples(
     articles: Mapping[str, Sequence[Article]], schema: Schema, encoder: WindowEncoder
 ) -> list[Example]:
@@ -290,7 +308,7 @@ class StanceTrainer(Trainer):
         self.selection = selection
         self.schema = dataset.schema
         callbacks: list[TrainerCallback] = []
-        if cfg.trainer.early_stopping_patience:
+        if cfg.trainer.early_stopping_patience and evaluates(cfg):
             callbacks.append(EarlyStoppingCallback(int(cfg.trainer.early_stopping_patience)))
         super().__init__(
             model=model,
@@ -391,6 +409,11 @@ class EpochLoader(DataLoader[Any]):
         sampler.set_epoch(epoch)
 
 
+def evaluates(cfg: DictConfig) -> bool:
+    """Whether the run looks at the selection part; without that the last weights are kept."""
+    return str(cfg.trainer.arguments.get("eval_strategy", "no")) != "no"
+
+
 def training_arguments(cfg: DictConfig) -> TrainingArguments:
     """`TrainingArguments` from `trainer.arguments`, with what this package needs fixed."""
     arguments = plain(cfg.trainer.arguments)
@@ -402,7 +425,7 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         "remove_unused_columns": False,
         "metric_for_best_model": "score",
         "greater_is_better": True,
-        "load_best_model_at_end": True,
+        "load_best_model_at_end": evaluates(cfg),
         "ddp_find_unused_parameters": False,
     }
     clash = set(arguments) & set(fixed)
