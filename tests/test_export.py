@@ -44,11 +44,11 @@ def test_the_files_tell_how_they_were_made(exported):
     assert record["bytes"]["onnx-int8"] < record["bytes"]["onnx"]
 
 
-@pytest.mark.parametrize("method", ["dynamic", "static"])
+@pytest.mark.parametrize("method", ["dynamic", "static", "matmul_nbits"])
 def test_other_kinds_of_int8_label_much_the_same(exported, tmp_path, articles, method):
     model = StanceModel.from_pretrained(str(exported), attn_implementation="eager")
     trace(model, tmp_path / "raw.onnx")
-    settings = {"method": method, "reduce_range": True}
+    settings = {"method": method, "reduce_range": True, "block_size": 32}
     batches = sample(exported, articles)
     quantize(tmp_path / "raw.onnx", tmp_path / "int8.onnx", model, settings, batches)
     tagger = Tagger.from_pretrained(exported, backend="onnx")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stance.model import StanceModel
 
 OPSET = 17
-METHODS = ("dynamic", "static", "matmul_nbits", "none")
+METHODS = ("weights", "dynamic", "static", "matmul_nbits", "none")
 SAMPLE = 128
 """Windows on which static quantisation measures activations."""
 
@@ -149,12 +149,20 @@ def trace(model: StanceModel, path: Path) -> None:
         )
 
 
-def fuse(raw: Path, path: Path, model: StanceModel, *, apart: bool = False) -> dict[str, int]:
+def fuse(
+    raw: Path,
+    path: Path,
+    model: StanceModel,
+    *,
+    attention: bool = True,
+    embeddings: bool = True,
+) -> dict[str, int]:
     """Let ONNX Runtime's optimizer fuse a traced graph of a BERT-like encoder.
 
     Args:
-        apart: keep the projections of attention and the embeddings as nodes of their own, so that
-            their weights can be quantised one by one.
+        attention: make the projections of attention part of its node; else they stay matrix
+            products of their own, which can be quantised one by one.
+        embeddings: the same of the tables of embeddings.
 
     Returns:
         How many nodes of each kind there are.
@@ -167,8 +175,8 @@ def fuse(raw: Path, path: Path, model: StanceModel, *, apart: bool = False) -> d
 
     encoder = model.encoder.config
     options = FusionOptions("bert")
-    options.use_multi_head_attention = apart
-    options.enable_embed_layer_norm = not apart
+    options.use_multi_head_attention = not attention
+    options.enable_embed_layer_norm = embeddings
     fused = optimizer.optimize_model(
         str(raw),
         model_type="bert",
@@ -210,6 +218,7 @@ def quantize(
 
     Other stages of the graph are written beside `raw`.
 
+    weights: 8-bit weights alone, in blocks; they become float32 when the file is loaded.
     dynamic: 8-bit activations too, one scale for a whole batch, one weight scale per channel.
     static: the same with a scale for each activation that is measured beforehand, on `batches`.
     matmul_nbits: 8-bit weights in blocks, each row of activations with scales of its own, so that
@@ -217,12 +226,14 @@ def quantize(
     """
     import onnx
 
-    nbits = settings["method"] == "matmul_nbits"
+    method = settings["method"]
     graph = raw.with_name("apart.onnx")
-    fuse(raw, graph, model, apart=True)
+    fuse(raw, graph, model, attention=method == "weights", embeddings=False)
     proto = onnx.load(str(graph))
     heads = [n.name for n in proto.graph.node if n.op_type == "MatMul" and is_head(n)]
-    if nbits:
+    if method == "weights":
+        quantize_weights(proto, int(settings["block_size"]), heads)
+    elif method == "matmul_nbits":
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
         quantizer = MatMulNBitsQuantizer(
@@ -248,7 +259,7 @@ def quantize(
             # Fused nodes have outputs whose type the quantiser cannot infer.
             "extra_options": {"DefaultTensorType": onnx.TensorProto.FLOAT},
         }
-        if settings["method"] == "dynamic":
+        if method == "dynamic":
             quantization.quantize_dynamic(str(graph), str(after), **options)
         else:
 
@@ -267,6 +278,47 @@ def quantize(
 def is_head(node: Any) -> bool:
     """Whether a node of the graph belongs to a head: few weights, and all of the precision."""
     return "/encoder/" not in node.name
+
+
+def quantize_weights(proto: Any, block: int, whole: Sequence[str]) -> None:
+    """Store every matrix that the graph multiplies with in 8 bits, with a scale for each block.
+
+    The casts and products with the scales depend on nothing else, so ONNX Runtime computes them
+    once, when it loads the file, and multiplies in float32: a small file, as fast as a float one.
+
+    Args:
+        block: so many weights of a column share a scale; all, if their number is no multiple of it.
+        whole: names of nodes whose matrices stay as they are.
+    """
+    from onnx import helper, numpy_helper
+
+    matrices = {tensor.name: tensor for tensor in proto.graph.initializer if len(tensor.dims) == 2}
+    nodes = []
+    for node in proto.graph.node:
+        name = node.input[1] if node.op_type in ("MatMul", "Attention") else ""
+        if name in matrices and node.name not in whole:
+            tensor = matrices.pop(name)
+            rows, columns = tensor.dims
+            size = block if rows % block == 0 else rows
+            weights = numpy_helper.to_array(tensor).reshape(-1, size, columns)
+            scales = np.maximum(np.abs(weights).max(1, keepdims=True) / 127, 1e-12)
+            parts = {
+                "int8": np.round(weights / scales).astype(np.int8),
+                "scale": scales.astype(np.float32),
+                "shape": np.array([rows, columns], dtype=np.int64),
+            }
+            proto.graph.initializer.remove(tensor)
+            proto.graph.initializer.extend(
+                numpy_helper.from_array(part, f"{name}.{kind}") for kind, part in parts.items()
+            )
+            nodes += [
+                helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=1),
+                helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [f"{name}.blocks"]),
+                helper.make_node("Reshape", [f"{name}.blocks", f"{name}.shape"], [name]),
+            ]
+        nodes.append(node)
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
 
 
 def quantize_embeddings(proto: Any) -> None:

@@ -19,6 +19,7 @@ from stance.calibration import Calibration
 from stance.errors import StanceError
 from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target
+from stance.resources import bundled
 from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
@@ -27,6 +28,9 @@ from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncode
 
 LOOK_AHEAD = 512
 """Windows that are read ahead and sorted by length, to waste little on padding."""
+
+DEFAULT_MODEL = "default"
+"""The name of the model that the package carries."""
 
 HUB_FILES = ("*.json", "model.safetensors", *ONNX_FILES.values(), "README.md")
 
@@ -57,7 +61,7 @@ class Tagger:
         calibration: Calibration | None = None,
         trained: Iterable[str] = (),
         name: str = "stance",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 1024,
     ) -> None:
         self.runtime = runtime
         self.encoder = encoder
@@ -70,24 +74,25 @@ class Tagger:
     @classmethod
     def from_pretrained(
         cls,
-        model: str | Path,
+        model: str | Path = DEFAULT_MODEL,
         *,
         backend: str = "auto",
         device: str = "auto",
         threads: int | None = None,
         dtype: str = "float32",
-        batch_tokens: int = 4096,
+        batch_tokens: int = 1024,
     ) -> Tagger:
-        """Load a model folder, or a model id of the Hugging Face Hub.
+        """Load a model folder, a model id of the Hugging Face Hub, or the package's own model.
 
         Args:
-            model: a folder that training wrote, or an id such as `organisation/name`.
+            model: a folder that training wrote, an id such as `organisation/name`, or `default`,
+                the model that the package carries.
             backend: auto, torch, onnx or onnx-int8 (see `stance.runtime.load_runtime`).
             device: auto, cpu, cuda, mps.
             threads: of the CPU; None takes the cores that this process may use.
             dtype: of PyTorch's matrix products: float32, bfloat16, or auto, which is bfloat16 where
                 the processor has it. Labels may then differ a little from one machine to another.
-            batch_tokens: padded tokens in one batch.
+            batch_tokens: padded tokens in one batch; take more on a GPU.
 
         Raises:
             StanceError: the folder is missing or is not a model of this package.
@@ -98,7 +103,7 @@ class Tagger:
         return cls.from_folder(folder, runtime, batch_tokens=batch_tokens)
 
     @classmethod
-    def from_folder(cls, folder: Path, runtime: Runtime, *, batch_tokens: int = 4096) -> Tagger:
+    def from_folder(cls, folder: Path, runtime: Runtime, *, batch_tokens: int = 1024) -> Tagger:
         """The tagger of a model folder whose graph is loaded already.
 
         Raises:
@@ -396,7 +401,7 @@ def decode_spans(
 
 
 def find_model(model: str | Path) -> Path:
-    """The folder of a model: the path itself, or a download of a Hub id.
+    """The folder of a model: the path itself, the package's own, or a download of a Hub id.
 
     Raises:
         StanceError: there is no such folder, and the name is no Hub id that can be fetched.
@@ -404,6 +409,8 @@ def find_model(model: str | Path) -> Path:
     folder = Path(model)
     if folder.is_dir():
         return folder
+    if model == DEFAULT_MODEL:
+        return bundled("assets/model")
     if folder.is_absolute() or str(model).count("/") != 1 or str(model).startswith("."):
         raise StanceError(f"{model}: there is no such model folder")
     try:
