@@ -1,21 +1,30 @@
-"""Takes the documentation's files; gives it the data card and guidelines too (see mkdocs.yml)."""
+"""Takes the documentation's files; gives it the cards of model and data too (see mkdocs.yml)."""
 
 from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    "data/README.md": "data/README.md",
+    "data/GUIDELINES.md": "data/GUIDELINES.md",
+    "data/examples/narratives.yaml": "data/examples/narratives.yaml",
+    "src/stance/assets/model/README.md": "model-card.md",
+}
+"""Files outside `docs/`, and where the site has them."""
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Pages and examples that stand in `data/`, where the repository has them."""
-    for name in ("README.md", "GUIDELINES.md", "examples/narratives.yaml"):
-        content = (DATA / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, f"data/{name}", content=content))
+    """Pages and examples that stand elsewhere in the repository."""
+    for path, page in PAGES.items():
+        content = (ROOT / path).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links out of `docs/` into `data/` as links within the site."""
-    return markdown.replace("](../data/", "](data/")
+    """Links out of `docs/` as links within the site."""
+    for path, page in PAGES.items():
+        markdown = markdown.replace(f"](../{path}", f"]({page}")
+    return markdown

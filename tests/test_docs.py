@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import pandas
 import pytest
 from conftest import REPOSITORY
+from hydra import compose, initialize_config_dir
 
+from stance.cli import HYDRA, parser_of
 from stance.corpora import read_files
 from stance.jobs import tag_files
 from stance.narratives import Narratives
@@ -26,8 +29,7 @@ def page(name: str) -> str:
 def run(name: str, model: Path) -> dict[str, Any]:
     """Run the Python of a page with a model folder of the tests; gives its names."""
     snippets = "\n".join(re.findall(r"```python\n(.*?)```", page(name), re.DOTALL))
-    for word in ("MODEL", "outputs/starter/model"):
-        snippets = snippets.replace(f'"{word}"', repr(str(model)))
+    snippets = snippets.replace('"outputs/starter/model"', repr(str(model)))
     names: dict[str, Any] = {}
     exec(snippets, names)
     return names
@@ -74,3 +76,38 @@ def test_the_function_for_spark(exported: Path):
     assert [s["text"] for s in json.loads(good["record"])["sentences"]] == ["Rain fell."]
     assert bad["reason"] == "text: the field is missing"
     assert len(json.loads(other["record"])["sentences"]) == 2
+
+
+PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")))
+COMMAND = re.compile(
+    r"^ {4}(?:\S+=\S+ )?(?:\.venv/bin/)?(stance|python scripts/\w+\.py) (.*)$", re.M
+)
+
+
+def commands(name: str) -> list[tuple[str, list[str]]]:
+    """The commands of a page: `stance` or a script, and the words behind it."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    found = []
+    for program, rest in COMMAND.findall(text):
+        words = shlex.split(rest.replace(" < ", " # "), comments=True)
+        found.append((program, [word for word in words if word != "…"]))
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if commands(name)])
+def test_documented_commands_are_understood(name: str):
+    """Scripts and options exist, and Hydra's overrides fit the configs. (Nothing is run.)"""
+    for program, words in commands(name):
+        if program != "stance":
+            script = REPOSITORY / program.removeprefix("python ")
+            assert script.is_file()
+            config = script.stem
+        elif words[0] in HYDRA:
+            config = {"run": "tag"}.get(words[0], words[0].replace("-", "_"))
+            words = words[1:]
+        else:
+            parser_of(words[0]).parse_args(words)
+            continue
+        if (REPOSITORY / "configs" / f"{config}.yaml").is_file():
+            with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+                compose(config, overrides=[word for word in words if word != "-m"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY
 
-from stance.errors import RecordError, StanceError
+from stance.errors import RecordError
 from stance.tagger import Tagger
 
 TEXT = "The mayor denied it. “They lied,” said Ana Brod. It rained all day."
@@ -135,11 +135,11 @@ def test_documents_and_pipelines_go_to_disk(spacy, tiny_model: Path, tmp_path: P
     assert again["targets"][1]["kind"] == "claim"
 
 
-def test_a_spacy_component_without_a_model(spacy) -> None:
+def test_a_spacy_component_without_a_model_takes_the_packages_own(spacy) -> None:
     nlp = spacy.blank("en")
     nlp.add_pipe("stance")
-    with pytest.raises(StanceError, match="needs a model"):
-        nlp("It rained.")
+    doc = nlp("The minister said on Monday that the bridge was safe.")
+    assert doc._.stance["sentences"][0]["source"] == "official"
 
 
 # transformers

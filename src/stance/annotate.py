@@ -125,7 +125,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "as predictions, the most uncertain articles first, and the labelling config beside them.",
     )
     out.add_argument("input", nargs="+", metavar="ARTICLES", help="as for stance tag")
-    out.add_argument("--model", required=True, help="a model folder, or a Hugging Face Hub id")
+    out.add_argument(
+        "--model", default="default", help="a model folder, or a Hub id; default: the package's own"
+    )
     out.add_argument("--output", required=True, metavar="TASKS.json")
     for name, metavar in (("--target", "NAME"), ("--claim", "SENTENCE")):
         out.add_argument(name, action="append", default=[], metavar=metavar, help="(repeatable)")

@@ -197,7 +197,7 @@ def _figures(metrics: Mapping[str, Any]) -> str:
         f"{NOTES} `majority` says the most frequent label, `tfidf` is a logistic regression on "
         "words and word pairs fitted on the same training articles, `quotation` a rule from verbs "
         "of saying, quotation marks and words for roles. Figures by label, corpus and publisher "
-        "stand in `report.md` and `metrics.json`."
+        "stand in the report of the evaluation, `report.md`."
     )
     return "\n\n".join(texts)
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words and words[0] in HYDRA:
         _hydra(words[0], words[1:])
         return
-    options = _parser(words[0] if words else "").parse_args(words)
+    options = parser_of(words[0] if words else "").parse_args(words)
     try:
         status = options.function(options)
     except StanceError as error:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def parser_of(command: str) -> argparse.ArgumentParser:
     """The parser; of the rarer commands only the one that was given is imported."""
     parser = argparse.ArgumentParser(
         prog="stance",
@@ -58,7 +58,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "or - for JSON lines on standard input.",
     )
     tag.add_argument("input", nargs="+", metavar="INPUT")
-    tag.add_argument("--model", required=True, help="a model folder, or a Hugging Face Hub id")
+    tag.add_argument(
+        "--model",
+        default="default",
+        help="a model folder, or a Hugging Face Hub id; without it the package's own model",
+    )
     tag.add_argument(
         "--target", action="append", default=[], metavar="NAME", help="an entity (repeatable)"
     )

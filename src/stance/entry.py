@@ -62,7 +62,7 @@ def train(arguments: list[str] | None = None) -> None:
 
             write_card(folder, training, {})
         print(f"model: {folder}")
-        return float(training["run"]["best_score"])
+        return float(training["run"]["best_score"] or 0)
 
     run("train", train_and_evaluate, arguments)
 
@@ -102,6 +102,18 @@ def export(arguments: list[str] | None = None) -> None:
         print_record(export_model(cfg))
 
     run("export", export_folder, arguments)
+
+
+def bundle(arguments: list[str] | None = None) -> None:
+    """Make the model that the package carries (`configs/bundle.yaml`)."""
+
+    def make_bundle(cfg: Any) -> None:
+        from stance.bundle import bundle as make
+        from stance.export import print_record
+
+        print_record(make(cfg))
+
+    run("bundle", make_bundle, arguments)
 
 
 def benchmark(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def bundled(name: str) -> Path:
-    """Path of `configs` or `data/starter`: inside the package, or beside `src` in a checkout."""
+    """Path of `configs`, `data/…` or `assets/…`: in the package, or beside `src` in a checkout."""
     for root in (PACKAGE, PACKAGE.parents[1]):
         path = root / name
         if path.is_dir():

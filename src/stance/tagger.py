@@ -98,13 +98,25 @@ class Tagger:
             StanceError: the folder is missing or is not a model of this package.
         """
         folder = find_model(model)
-        read_config(folder)
-        runtime = load_runtime(folder, backend, device, threads, dtype)
-        return cls.from_folder(folder, runtime, batch_tokens=batch_tokens)
+        read_config(folder)  # tells what is no model of this package before anything is loaded
+        with ThreadPoolExecutor(1) as beside:
+            name = beside.submit(model_name, folder)
+            runtime = load_runtime(folder, backend, device, threads, dtype)
+            return cls.from_folder(folder, runtime, batch_tokens=batch_tokens, name=name.result())
 
     @classmethod
-    def from_folder(cls, folder: Path, runtime: Runtime, *, batch_tokens: int = 1024) -> Tagger:
+    def from_folder(
+        cls,
+        folder: Path,
+        runtime: Runtime,
+        *,
+        batch_tokens: int = 1024,
+        name: str | None = None,
+    ) -> Tagger:
         """The tagger of a model folder whose graph is loaded already.
+
+        Args:
+            name: what `model_name` gives, where it is known.
 
         Raises:
             StanceError: the folder is not a model of this package.
@@ -121,7 +133,7 @@ class Tagger:
             Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
             calibration=Calibration.load(folder / "calibration.json"),
             trained=config.get("trained", ()),
-            name=model_name(folder, config),
+            name=name or model_name(folder),
             batch_tokens=batch_tokens,
         )
 
@@ -449,8 +461,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def model_name(folder: Path, config: Mapping[str, Any]) -> str:
+def model_name(folder: Path) -> str:
     """Name, version and the first digits of the hash of the weights."""
+    config = read_config(folder)
     weights = folder / "model.safetensors"
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8] if weights.is_file() else ""
     name = config.get("name") or folder.name

@@ -1,6 +1,6 @@
 """Takes spaCy documents; gives them back with labels: the component `stance` of a pipeline.
 
-`nlp.add_pipe("stance", config={"model": FOLDER})` finds it by its entry point.
+`nlp.add_pipe("stance")` finds it by its entry point; config={"model": FOLDER} names another model.
 """
 
 from collections import deque
@@ -11,12 +11,11 @@ from typing import Any, Self
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from stance.errors import StanceError
 from stance.records import Article
-from stance.tagger import Tagger, copy_model, find_model
+from stance.tagger import DEFAULT_MODEL, Tagger, copy_model, find_model
 
 CONFIG: dict[str, Any] = {
-    "model": None,
+    "model": DEFAULT_MODEL,
     "targets": [],
     "backend": "auto",
     "device": "auto",
@@ -29,13 +28,11 @@ class StanceComponent:
 
     Args:
         settings: what `Tagger.from_pretrained` takes beside the model.
-        model: a model folder or Hub id; None for a pipeline that is about to be read from disk.
+        model: what `Tagger.from_pretrained` takes.
         targets: added to those of each document, or "auto".
     """
 
-    def __init__(
-        self, model: str | None, targets: str | list[Any], settings: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, model: str, targets: str | list[Any], settings: Mapping[str, Any]) -> None:
         self.model = model
         self.targets = targets
         self.settings = settings
@@ -43,18 +40,10 @@ class StanceComponent:
 
     @property
     def tagger(self) -> Tagger:
-        """The tagger; raises `StanceError` if the model is not named or not there."""
+        """The tagger; raises `StanceError` if the model is not there."""
         if self._tagger is None:
-            self._tagger = Tagger.from_pretrained(self._named_model(), **self.settings)
+            self._tagger = Tagger.from_pretrained(self.model, **self.settings)
         return self._tagger
-
-    def _named_model(self) -> str:
-        if self.model is None:
-            raise StanceError(
-                "the component 'stance' needs a model: "
-                'nlp.add_pipe("stance", config={"model": "path/to/folder"})'
-            )
-        return self.model
 
     def __call__(self, doc: Doc) -> Doc:
         """Label one document."""
@@ -76,7 +65,7 @@ class StanceComponent:
 
     def to_disk(self, path: str | Path, exclude: Iterable[str] = ()) -> None:
         """Write the model's files into the pipeline's folder."""
-        copy_model(find_model(self._named_model()), Path(path))
+        copy_model(find_model(self.model), Path(path))
 
     def from_disk(self, path: str | Path, exclude: Iterable[str] = ()) -> Self:
         """Take the model from the pipeline's folder."""
@@ -88,7 +77,7 @@ class StanceComponent:
 def make_stance(
     nlp: Language,
     name: str,
-    model: str | None,
+    model: str,
     targets: str | list[str | dict[str, Any]],
     backend: str,
     device: str,

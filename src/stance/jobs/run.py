@@ -198,7 +198,7 @@ def _model(folder: Path, backend: str) -> Mapping[str, str]:
         digest.update(path.read_bytes() if path.is_file() else b"")
     schema = Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema")
     return {
-        "model": f"{model_name(folder, config)}, {backend}, {digest.hexdigest()[:16]}",
+        "model": f"{model_name(folder)}, {backend}, {digest.hexdigest()[:16]}",
         "schema": hashlib.sha256(json.dumps(schema.to_dict()).encode()).hexdigest()[:16],
     }
 

@@ -1,0 +1,210 @@
+"""The model that the package carries: how it is made, and that it labels without anything else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import LOOSE, REPOSITORY
+from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
+
+from stance.bundle import bundle
+from stance.corpora import read_corpus
+from stance.errors import StanceError
+from stance.export import equal_labels
+from stance.model import StanceModel
+from stance.records import Article, Sentence, Target
+from stance.tagger import Tagger, find_model
+from stance.training import train
+
+ARTICLE = (
+    "The fishers' union accused the harbour authority of Kelm on Monday of having forged the water "
+    "tests. Its director, Ilse Maarn, rejected the accusation. The harbour lies on the western "
+    "bank of the river."
+)
+
+
+def settings(name: str, *overrides: str):
+    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+@pytest.fixture(scope="module")
+def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("bundle")
+    cfg = settings(
+        "bundle",
+        f"model={tiny_model}",
+        f"output={root}/assets/tiny",
+        f"report={root}/report",
+        "evaluation.baselines=[]",
+        "evaluation.resamples=0",
+        *LOOSE,
+    )
+    return bundle(cfg)
+
+
+def test_a_bundle_is_a_model_folder_of_data(tiny_bundle):
+    assert {path.name for path in tiny_bundle.iterdir()} == {
+        "README.md",
+        "calibration.json",
+        "config.json",
+        "export.json",
+        "model.int8.onnx",
+        "model.safetensors",
+        "schema.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training.json",
+    }
+    assert not any(path.name.startswith("bundle-") for path in tiny_bundle.parent.iterdir())
+    config = json.loads((tiny_bundle / "training.json").read_text())["config"]
+    assert "output" not in config
+    assert "checkpoints" not in config
+    assert config["name"] == "stance-minilm"
+    assert (tiny_bundle.parents[1] / "report" / "report.md").is_file()
+    card = (tiny_bundle / "README.md").read_text()
+    assert "## Known failures" in card
+    assert "Tagger.from_pretrained()" in card
+
+
+def test_both_of_its_forms_hold_the_same_numbers(tiny_bundle, tiny_model):
+    rounded = load_file(tiny_bundle / "model.safetensors")
+    whole = load_file(tiny_model / "model.safetensors")
+    assert {tensor.dtype for tensor in rounded.values()} == {torch.bfloat16}
+    for name, tensor in whole.items():
+        assert torch.equal(rounded[name], tensor.to(torch.bfloat16))
+    model = StanceModel.from_pretrained(tiny_bundle)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_bundle_is_not_made_of_itself(tiny_bundle):
+    with pytest.raises(StanceError, match="of itself"):
+        bundle(settings("bundle", f"model={tiny_bundle}", f"output={tiny_bundle}"))
+
+
+def test_the_packages_model_labels_without_torch_or_a_download(tmp_path):
+    code = (
+        "import sys, stance\n"
+        f"article = stance.Tagger.from_pretrained().tag({ARTICLE!r}, targets=['Ilse Maarn'])\n"
+        "for s in article.sentences:\n"
+        "    print(s.facets['source'].label, s.facets['allegation'].label)\n"
+        "print([n for n in ('torch', 'transformers', 'huggingface_hub') if n in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    first, second, third, loaded = done.stdout.splitlines()
+    assert first == "official True"
+    assert second.startswith("official")
+    assert third == "narrator False"
+    assert loaded == "[]"
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return Tagger.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def articles() -> list[Article]:
+    """Articles with sentences and targets, but without labels."""
+    return [
+        replace(
+            article,
+            sentences=tuple(Sentence(s.start, s.end, s.text) for s in article.sentences or ()),
+        )
+        for article in read_corpus("starter", None, "dev")
+    ]
+
+
+def labels(tagged: list[Article]) -> list[tuple[object, ...]]:
+    return [
+        tuple(label.label for label in sentence.facets.values())
+        for article in tagged
+        for sentence in article.sentences or ()
+    ]
+
+
+def share(left: list[object], right: list[object]) -> float:
+    assert len(left) == len(right)
+    return sum(a == b for a, b in zip(left, right, strict=True)) / len(left)
+
+
+@pytest.fixture(scope="module")
+def tagged(tagger: Tagger, articles: list[Article]) -> list[Article]:
+    return list(tagger.tag_many(articles))
+
+
+def test_int8_labels_as_float32_does(articles, tagged):
+    torch_tagger = Tagger.from_pretrained(backend="torch")
+    assert equal_labels(torch_tagger.tag_many(articles), tagged) >= 99
+
+
+def test_labels_are_those_of_one_window_at_a_time(tagger, articles, tagged):
+    alone = tagger.on(tagger.runtime, batch_tokens=1)
+    assert equal_labels(alone.tag_many(articles), tagged) >= 99.8
+
+
+@pytest.mark.xfail(strict=True, reason="93 % (docs/evaluation.md, Targets that disturb)")
+def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):
+    turned = [replace(a, targets=a.targets[::-1]) for a in articles]
+    same = [
+        before.label == after.label
+        for a, b in zip(tagged, tagger.tag_many(turned), strict=True)
+        for s, t in zip(a.sentences or (), b.sentences or (), strict=True)
+        for before, after in zip(s.stance, t.stance[::-1], strict=True)
+    ]
+    assert sum(same) / len(same) >= 0.99
+
+
+@pytest.mark.xfail(strict=True, reason="89 % (docs/evaluation.md, Targets that disturb)")
+def test_targets_do_not_change_the_tags(tagger, articles, tagged):
+    without = [replace(a, targets=()) for a in articles]
+    assert share(labels(tagged), labels(list(tagger.tag_many(without)))) >= 0.98
+
+
+def test_a_target_that_the_article_is_not_about_is_neutral(tagger, articles):
+    strange = (Target("Ministry of Fisheries of Ostrava"), Target("Ulrika Pembroke-Quist"))
+    foreign = [replace(a, targets=strange) for a in articles]
+    found = [
+        stance.label
+        for article in tagger.tag_many(foreign)
+        for sentence in article.sentences or ()
+        for stance in sentence.stance
+    ]
+    assert found.count("neutral") / len(found) >= 0.98
+
+
+def test_training_starts_from_it(tmp_path):
+    (tmp_path / "mine.csv").write_text(
+        "text,tone\n" + "The roof is fine.,calm\nThe roof is on fire!,loud\n" * 12
+    )
+    (tmp_path / "schema.yaml").write_text(
+        "facets:\n  source: {labels: [official, other, narrator]}\n"
+        "  tone: {labels: [calm, loud]}\ntags: {loud: {tone: loud}}\n"
+    )
+    cfg = settings(
+        "train",
+        "init_from=default",
+        "corpus=files",
+        f"corpus.files.train={tmp_path}/mine.csv",
+        "schema=file",
+        f"schema.file={tmp_path}/schema.yaml",
+        "+trainer.arguments.max_steps=1",
+        "trainer.arguments.eval_strategy=no",
+        "trainer.arguments.save_strategy=no",
+        "trainer.arguments.report_to=[]",
+        f"output={tmp_path}/run",
+    )
+    folder = train(cfg)
+    assert find_model(folder) == folder
+    sentence = (Tagger.from_pretrained(folder).tag(ARTICLE).sentences or ())[0]
+    assert sentence.facets["source"].label == "official"  # as the package's model has it
+    assert set(sentence.facets) == {"source", "tone"}
