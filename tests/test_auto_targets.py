@@ -10,7 +10,7 @@ from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stance.auto_targets import actors, add_targets, main_claim, propose, same_name
+from stance.auto_targets import actors, add_targets, main_claim, mentions, propose, same_name
 from stance.cli import main
 from stance.corpora import read_corpus
 from stance.errors import StanceError
@@ -28,8 +28,8 @@ TEXT = (
 def test_main_actors_and_claim():
     targets = propose(Article(TEXT, title="Brod denies harbour sale | The Mole"))
     assert [(target.kind, target.text) for target in targets] == [
-        ("entity", "Ana Brod"),
         ("entity", "Russian army"),
+        ("entity", "Ana Brod"),
         ("entity", "Kelm Harbour Trust"),
         ("claim", "Brod denies harbour sale"),
     ]
@@ -56,6 +56,43 @@ def test_members_are_those_they_belong_to_and_adjectives_their_nation():
         "Then the LKB fighters came. LKB fighters burned it. LKB was blamed. Russian jets passed."
     )
     assert actors(Article(text)) == ["LKB", "Russia"]
+
+
+def test_an_abbreviation_that_the_text_keeps_to_is_the_name():
+    long = "The Kelm Harbour Owners (KEHO) met. "
+    assert actors(Article(long + "They say KEHO has lost. " * 6)) == ["KEHO"]
+    assert actors(Article(long * 3 + "They say KEHO has lost. " * 6)) == ["Kelm Harbour Owners"]
+
+
+def test_variants_of_one_actor_take_one_place():
+    text = (
+        "The Nordian regime fell. Then regime forces fled. Then regime fighters hid. "
+        "Ana Brod cheered. They saw Olo Venn."
+    )
+    assert sorted(actors(Article(text))) == ["Ana Brod", "Nordian regime", "Olo Venn"]
+    text = "Then the Syrian regime fell. The regime forces fled."
+    groups = [mention.name for mention in mentions(text) if mention.is_group]
+    assert groups == ["Syrian regime", "Syrian regime"]
+
+
+def test_a_nation_without_its_apostrophe_and_a_name_that_ends_in_one():
+    text = "Then Syrias north was quiet. They saw the Bank of England there."
+    assert sorted(actors(Article(text))) == ["Bank of England", "Syria"]
+
+
+def test_who_only_reports_and_news_media_stand_behind():
+    told = "They saw Ana Brod. They saw Olo Venn. Brod says so. Brod told them. Then Venn left."
+    assert actors(Article(told + " Venn left again."))[0] == "Olo Venn"
+    paper = "They all read about it in the Kelm Daily Times. They saw that it was Ana Brod."
+    assert actors(Article(paper))[0] == "Ana Brod"
+
+
+def test_many_mentions_in_one_sentence_count_once():
+    text = (
+        "They all saw that it was Ana Brod, only Brod and again Brod. "
+        "Then they saw that it was Olo Venn. All of them knew that it was Venn."
+    )
+    assert actors(Article(text))[0] == "Olo Venn"
 
 
 def test_own_targets_are_kept_and_not_repeated():
