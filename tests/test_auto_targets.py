@@ -75,6 +75,11 @@ def test_variants_of_one_actor_take_one_place():
     assert groups == ["Syrian regime", "Syrian regime"]
 
 
+def test_two_persons_of_one_family_are_two_actors():
+    text = "Ida Brod sued Emil Brod. Ida Brod said so. Emil Brod said no. It rained."
+    assert set(actors(Article(text))) == {"Emil Brod", "Ida Brod"}
+
+
 def test_a_nation_without_its_apostrophe_and_a_name_that_ends_in_one():
     text = "Then Syrias north was quiet. They saw the Bank of England there."
     assert sorted(actors(Article(text))) == ["Bank of England", "Syria"]

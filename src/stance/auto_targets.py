@@ -154,7 +154,7 @@ def actors(article: Article) -> list[str]:
     chosen: list[str] = []
     for name in sorted(ranks, key=lambda name: (-ranks[name], name)):
         form = usual_form(text, by_name[name])
-        if not any(repeats(form, other) or same_name(form, other) for other in chosen):
+        if not any(repeats(form, other) or variants(form, other) for other in chosen):
             chosen.append(form)
         if len(chosen) == LIMIT:
             break
@@ -339,6 +339,13 @@ def same_name(one: str, other: str) -> bool:
         return False
     shared = len(set(left) & set(right))
     return left[-1] == right[-1] or 2 * shared >= max(len(left), len(right))
+
+
+def variants(one: str, other: str) -> bool:
+    """Whether two names are forms of one: the same name, but no two persons of one family."""
+    left, right = name_words(one), name_words(other)
+    family = len(left) == len(right) == 2 and left[0] != right[0] and left[1] not in GROUPS
+    return same_name(one, other) and not family
 
 
 def repeats(one: str, other: str) -> bool:
