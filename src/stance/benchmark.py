@@ -191,7 +191,7 @@ def summarize(
             "quality": rounds[0].get("quality"),
         }
         if "model_seconds" in next(iter(rounds[0]["speeds"].values())):
-            kind = "int8" if name.endswith("int8") else "float32"
+            kind = "int8" if name.startswith("onnx-int8") else "float32"
             row["share_of_peak"] = {
                 count: spread(
                     [
