@@ -18,8 +18,16 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 from stance.errors import StanceError
+from stance.schema import Schema
 from stance.tagger import Tagger
-from stance.training import class_weights, is_whole, read_training, start_point, train
+from stance.training import (
+    class_weights,
+    is_whole,
+    read_training,
+    select_by,
+    start_point,
+    train,
+)
 
 
 def composed(*overrides: str):
@@ -56,6 +64,11 @@ def test_a_model_folder_is_data(tiny_model: Path):
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl"))]
     config = json.loads((tiny_model / "config.json").read_text())
     assert config["trained"] == ["allegation", "source", "stance"]
+
+
+def test_a_run_is_judged_by_facets_of_ones_own_too():
+    schema = Schema.from_dict({"facets": {"tone": {"labels": ["calm", "angry"]}}, "tags": {}})
+    assert select_by(schema) == ["tags_macro_f1", "tone_macro_f1", "favor_against_f1"]
 
 
 def test_frozen_layers_keep_their_weights(tiny_encoder: Path, tmp_path: Path):

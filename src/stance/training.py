@@ -59,6 +59,9 @@ logger = logging.getLogger(__name__)
 MODEL_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
 """What is copied into a model folder from what transformers writes: data, no pickles."""
 
+FEWEST = 5
+"""A figure on the selection part with fewer positives of its rarest label is not chosen by."""
+
 CHECKPOINT_FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 
 
@@ -369,8 +372,10 @@ class StanceTrainer(Trainer):
         predicted = list(self.tagger().tag_many(self.selection))
         figures = measure(self.selection, predicted, self.schema, resamples=0)["headline"]
         values = {name: figure["value"] for name, figure in figures.items()}
-        wanted = [name for name in plain(self.cfg.trainer.select_by) if name in values]
-        score = float(np.mean([values[name] for name in wanted or values])) if values else 0.0
+        support = {name: figure["support"] for name, figure in figures.items()}
+        wanted = plain(self.cfg.trainer.select_by) or select_by(self.schema)
+        chosen = [name for name in wanted if support.get(name, 0) >= FEWEST] or list(values)
+        score = float(np.mean([values[name] for name in chosen])) if values else 0.0
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         metrics[f"{metric_key_prefix}_score"] = score
         self.log(metrics)
@@ -412,6 +417,12 @@ class EpochLoader(DataLoader[Any]):
 def evaluates(cfg: DictConfig) -> bool:
     """Whether the run looks at the selection part; without that the last weights are kept."""
     return str(cfg.trainer.arguments.get("eval_strategy", "no")) != "no"
+
+
+def select_by(schema: Schema) -> list[str]:
+    """The figures whose mean is the score of a run that names none: of tags, facets and stance."""
+    facets = [f"{facet.name}_macro_f1" for facet in schema.facets]
+    return ["tags_macro_f1", *facets, "favor_against_f1"]
 
 
 def training_arguments(cfg: DictConfig) -> TrainingArguments:
