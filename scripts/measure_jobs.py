@@ -97,7 +97,7 @@ def beside_ray(model: str, sentences: int, rounds: int, output: Path) -> dict[st
         folder = output / f"ray-{number}"
         inputs = ",".join(map(str, halves))
         words = [f"model={model}", f"input=[{inputs}]", f"output={folder}", "engine=ray"]
-        words += ["ray.workers=2", "part_articles=20", "resume=false"]
+        words += ["ray.workers=2", "part_articles=40", "resume=false"]
         subprocess.run([sys.executable, str(TAG), *words], check=True)
         ray_speeds.append(speed_of_parts(folder))
     return {

@@ -60,8 +60,8 @@ def label_parts(
         counts = data.from_items(rows, override_num_blocks=len(rows)).map(
             _Worker,
             fn_constructor_kwargs={"settings": asdict(replace(settings, threads=1))},
-            # One part at a time: those that wait stay free for whoever is ready first.
-            compute=data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=1),
+            # One part in work and one at hand: more would not be free for whoever is ready first.
+            compute=data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
             num_cpus=1,
         )
         for row in counts.iter_rows():
