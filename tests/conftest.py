@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -50,26 +51,40 @@ BERT_TOKENS = {
 }
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of all test processes makes, for all of them to read."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, done = root / name, root / f"{name}.done"
+    with FileLock(root / f"{name}.lock"):
+        if not done.exists():
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory, starter_texts: list[str]) -> Path:
     """A folder with a random two-layer BERT and its tokenizer, as the Hub would give it."""
-    import torch
-    from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("tiny") / "encoder"
-    save_tokenizer(folder, starter_texts, BERT_TOKENS)
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(
-            vocab_size=800,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=256,
-        )
-    ).save_pretrained(folder)
-    return folder
+    def make(folder: Path) -> None:
+        import torch
+        from transformers import BertConfig, BertModel
+
+        save_tokenizer(folder, starter_texts, BERT_TOKENS)
+        torch.manual_seed(0)
+        BertModel(
+            BertConfig(
+                vocab_size=800,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=64,
+                max_position_embeddings=256,
+            )
+        ).save_pretrained(folder)
+
+    return made_once(tmp_path_factory, "tiny-encoder", make)
 
 
 def tiny_overrides(encoder: Path, output: Path) -> list[str]:
@@ -89,14 +104,16 @@ def tiny_overrides(encoder: Path, output: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder that the real recipe wrote."""
-    from hydra import compose, initialize_config_dir
 
-    from stance.training import train
+    def make(folder: Path) -> None:
+        from hydra import compose, initialize_config_dir
 
-    output = tmp_path_factory.mktemp("run")
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
-        cfg = compose("train", overrides=tiny_overrides(tiny_encoder, output))
-    return train(cfg)
+        from stance.training import train
+
+        with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+            train(compose("train", overrides=tiny_overrides(tiny_encoder, folder)))
+
+    return made_once(tmp_path_factory, "tiny-run", make) / "model"
 
 
 LOOSE = ("limits.int8_equal=80", "limits.batch_equal=80", "limits.tags_loss=20")
@@ -106,15 +123,17 @@ LOOSE = ("limits.int8_equal=80", "limits.batch_equal=80", "limits.tags_loss=20")
 @pytest.fixture(scope="session")
 def exported(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny model with its ONNX files."""
-    from hydra import compose, initialize_config_dir
 
-    from stance.export import export
+    def make(folder: Path) -> None:
+        from hydra import compose, initialize_config_dir
 
-    folder = tmp_path_factory.mktemp("exported") / "model"
-    shutil.copytree(tiny_model, folder)
-    with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
-        cfg = compose("export", overrides=[f"model={folder}", *LOOSE])
-    return export(cfg)
+        from stance.export import export
+
+        shutil.copytree(tiny_model, folder / "model")
+        with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+            export(compose("export", overrides=[f"model={folder}/model", *LOOSE]))
+
+    return made_once(tmp_path_factory, "exported", make) / "model"
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ LAYERS = [
     {"auto_targets"},
     {"losses", "tagger"},
     {"integrations", "hf"},
-    {"evaluation", "jobs", "terminal", "page", "label_studio", "ledger"},
+    {"evaluation", "jobs", "terminal", "page", "label_studio", "ledger", "soft_labels"},
     {"importers", "ledger_page"},
     {"training", "baselines", "figures", "agreement", "annotate", "export"},
     {"card", "contestants", "ledger_command"},

@@ -202,3 +202,12 @@ def test_a_multi_facet_trains_on_bit_sets(encoder):
     assert total_loss(output, batch, schema, LossWeights()).item() < 1e-3
     counts = label_counts([example], schema)
     assert counts["topic"].tolist() == [1, 1, 0]
+
+
+def test_some_windows_have_no_target(encoder, examples):
+    some = Augmentation(none=0.3, drop=0, foreign=0)
+    dataset = WindowDataset(examples, DEFAULT, encoder, some, seed=7)
+    rows = [dataset[number] for number in range(len(dataset))]
+    share = sum(not row.window.targets for row in rows) / len(rows)
+    assert 0.2 < share < 0.4
+    assert all(row.facets.size for row in rows)

@@ -92,6 +92,17 @@ def tag(arguments: list[str] | None = None) -> None:
     run("tag", tag_config, arguments)
 
 
+def soft_labels(arguments: list[str] | None = None) -> None:
+    """Write a model's probabilities for the training articles (`configs/soft_labels.yaml`)."""
+
+    def write(cfg: Any) -> None:
+        from stance.soft_labels import write_soft_labels
+
+        print(f"soft labels: {write_soft_labels(cfg)}")
+
+    run("soft_labels", write, arguments)
+
+
 def export(arguments: list[str] | None = None) -> None:
     """Write the ONNX files of a model folder (`configs/export.yaml`)."""
 

@@ -142,7 +142,7 @@ def draw_speeds(result: Mapping[str, Any], path: Path) -> None:
         places = np.arange(len(speeds)) + (number - (len(rows) - 1) / 2) * width
         axes.bar(places, middle, width, yerr=np.stack([low, high]), label=name, ecolor=GREY)
         axes.set_xticks(np.arange(len(speeds)), [str(count) for count in row["speed"]])
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False)
     axes.yaxis.grid(True, alpha=0.3)
     axes.set_axisbelow(True)
     figure.savefig(path)

@@ -36,20 +36,23 @@ from stance.config import load_part, load_schema, plain
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
 from stance.errors import StanceError
 from stance.evaluation import measure
-from stance.losses import LossWeights, total_loss
+from stance.losses import LossWeights, SoftLoss, total_loss
 from stance.model import StanceConfig, StanceModel
 from stance.records import Article
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
+from stance.soft_labels import load_soft_labels
 from stance.tagger import Tagger, find_model, read_config
 from stance.training_data import (
     Augmentation,
     Collator,
     Example,
+    SoftLabels,
     TokenBudgetBatches,
     WindowDataset,
     label_counts,
     make_example,
+    soft_heads,
     to_inputs,
 )
 from stance.windows import Encoding, WindowEncoder
@@ -79,14 +82,20 @@ def train(cfg: DictConfig) -> Path:
     if cfg.threads:
         torch.set_num_threads(int(cfg.threads))
     schema = load_schema(cfg)
+    soft_loss = soft_loss_of(cfg)
     articles = load_part(cfg, "train", schema)
+    soft: dict[str, list[SoftLabels | None]] = {}
+    if cfg.corpus.soft_labels and soft_loss.weight:
+        folder = Path(str(cfg.corpus.soft_labels))
+        articles, soft = load_soft_labels(folder, articles, schema)
     selection = selection_part(cfg, schema)
     with TemporaryDirectory(prefix="stance-tokenizer-") as scratch:
         model, encoder, tokenizer_folder = build_model(cfg, schema, Path(scratch))
         freeze(model, int(cfg.trainer.freeze_layers))
-        examples = make_examples(articles, schema, encoder)
+        examples = make_examples(articles, schema, encoder, soft)
         counts = label_counts(examples, schema)
-        model.config.trained = sorted({*trained_heads(counts), *model.config.trained})
+        heads = {*trained_heads(counts), *soft_heads(examples, schema)}
+        model.config.trained = sorted({*heads, *model.config.trained})
         augmentation = Augmentation(**plain(cfg.trainer.augmentation))
         trainer = StanceTrainer(
             cfg=cfg,
@@ -99,6 +108,7 @@ def train(cfg: DictConfig) -> Path:
                 heads=plain(cfg.trainer.loss.heads),
                 labels=class_weights(counts, str(cfg.trainer.loss.class_weights)),
                 label_smoothing=float(cfg.trainer.loss.label_smoothing),
+                soft=soft_loss,
             ),
             selection=selection,
         )
@@ -118,6 +128,19 @@ def train(cfg: DictConfig) -> Path:
             }
             write_model(folder, trainer, tokenizer_folder, run)
     return folder
+
+
+def soft_loss_of(cfg: DictConfig) -> SoftLoss:
+    """`trainer.loss.soft`; raises `StanceError` for a weight below 0 or a temperature of 0."""
+    soft = SoftLoss(**{name: float(value) for name, value in plain(cfg.trainer.loss.soft).items()})
+    if min(soft.weight, soft.gold) < 0 or soft.temperature <= 0:
+        raise StanceError(
+            f"trainer.loss.soft: weight={soft.weight} and gold={soft.gold} must not be below 0, "
+            f"temperature={soft.temperature} must be above 0"
+        )
+    if cfg.corpus.soft_labels and not soft.weight:
+        logger.warning("corpus.soft_labels is not read, since trainer.loss.soft.weight is 0")
+    return soft
 
 
 def corpus_shares(cfg: DictConfig, articles: Mapping[str, object]) -> dict[str, float]:
@@ -254,13 +277,18 @@ def freeze(model: StanceModel, layers: int) -> None:
 
 
 def make_examples(
-    articles: Mapping[str, Sequence[Article]], schema: Schema, encoder: WindowEncoder
+    articles: Mapping[str, Sequence[Article]],
+    schema: Schema,
+    encoder: WindowEncoder,
+    soft: Mapping[str, Sequence[SoftLabels | None]],
 ) -> list[Example]:
-    """The training articles of all corpora, tokenised."""
+    """The training articles of all corpora, tokenised, with the soft labels that they have."""
     return [
-        make_example(article, schema, encoder, f"{name}/{article.id or number}")
+        make_example(article, schema, encoder, f"{name}/{article.id or number}", labels)
         for name, part in articles.items()
-        for number, article in enumerate(part)
+        for number, (article, labels) in enumerate(
+            zip(part, soft.get(name, [None] * len(part)), strict=True)
+        )
         if article.sentences
     ]
 

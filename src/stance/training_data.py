@@ -33,6 +33,7 @@ class Augmentation:
 
     shuffle: a new order every epoch.
     drop: probability of leaving out a target (one always stays).
+    none: probability of a window without any target.
     foreign: probability of adding a target of another article, neutral in every sentence; only
         where no word of four letters or more of its name stands in the text.
     recut: cut the article into windows at other places every epoch.
@@ -42,9 +43,30 @@ class Augmentation:
 
     shuffle: bool = True
     drop: float = 0.1
+    none: float = 0.0
     foreign: float = 0.2
     recut: bool = True
     context: int = 0
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """Another model's probabilities, NaN where it gives none.
+
+    facets: (sentences, schema.width) float, the facets side by side.
+    stance: (sentences, targets, stances) float.
+    """
+
+    facets: NDArray[np.float32]
+    stance: NDArray[np.float32]
+
+    @classmethod
+    def unknown(cls, sentences: int, targets: int, schema: Schema) -> SoftLabels:
+        """No soft labels for so many sentences and targets."""
+        return cls(
+            np.full((sentences, schema.width), np.nan, dtype=np.float32),
+            np.full((sentences, targets, len(schema.stance)), np.nan, dtype=np.float32),
+        )
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,7 @@ class Example:
     facets: (sentences, number of facets) int; for a multi facet a bit set of the labels.
     stance: (sentences, targets) int.
     spans: per sentence the ranges of each track, or None where spans are not annotated.
+    soft: what a larger model says of the same sentences and targets.
     """
 
     key: str
@@ -64,6 +87,7 @@ class Example:
     facets: NDArray[np.int64]
     stance: NDArray[np.int64]
     spans: list[Mapping[str, Sequence[tuple[int, int]]] | None]
+    soft: SoftLabels
 
 
 def facet_number(facet: Facet, sentence: Sentence) -> int:
@@ -76,7 +100,13 @@ def facet_number(facet: Facet, sentence: Sentence) -> int:
     return sum(1 << facet.index(value) for value in labels_of(label))
 
 
-def make_example(article: Article, schema: Schema, encoder: WindowEncoder, key: str) -> Example:
+def make_example(
+    article: Article,
+    schema: Schema,
+    encoder: WindowEncoder,
+    key: str,
+    soft: SoftLabels | None = None,
+) -> Example:
     """Tokenise an article and turn its labels into numbers; raises `StanceError` (wrong label)."""
     sentences = article.sentences or ()
     facets = np.full((len(sentences), len(schema.facets)), IGNORE, dtype=np.int64)
@@ -95,6 +125,7 @@ def make_example(article: Article, schema: Schema, encoder: WindowEncoder, key: 
         facets=facets,
         stance=stance,
         spans=[sentence.spans for sentence in sentences],
+        soft=soft or SoftLabels.unknown(len(sentences), len(article.targets), schema),
     )
 
 
@@ -106,6 +137,7 @@ class Row:
     facets: NDArray[np.int64]
     stance: NDArray[np.int64]
     spans: NDArray[np.int64]
+    soft: SoftLabels
 
 
 class WindowDataset(Dataset[Row]):
@@ -197,6 +229,8 @@ class WindowDataset(Dataset[Row]):
     def _targets(self, rng: random.Random, number: int) -> list[tuple[int, Tokens]]:
         """The targets of one window after augmentation; foreign ones are numbered after its own."""
         example, augmentation = self.examples[number], self.augmentation
+        if augmentation.none and rng.random() < augmentation.none:
+            return []
         targets = list(enumerate(example.targets))
         if augmentation.shuffle:
             rng.shuffle(targets)
@@ -223,12 +257,15 @@ class WindowDataset(Dataset[Row]):
         own = len(example.targets)
         facets = example.facets[rows]
         stance = np.full((len(rows), len(window.targets)), IGNORE, dtype=np.int64)
+        soft = SoftLabels.unknown(len(rows), len(window.targets), self.schema)
+        soft.facets[:] = example.soft.facets[rows]
         for column, (target, _) in enumerate(window.targets):
             if target < own:
                 stance[:, column] = example.stance[rows, target]
+                soft.stance[:, column] = example.soft.stance[rows, target]
             elif self.neutral is not None:
                 stance[:, column] = self.neutral
-        return Row(window, facets, stance, self._span_labels(example, window))
+        return Row(window, facets, stance, self._span_labels(example, window), soft)
 
     def _span_labels(self, example: Example, window: Window) -> NDArray[np.int64]:
         """(N, tracks) of O, B, I for the tokens of sentences whose spans are annotated."""
@@ -261,7 +298,8 @@ def is_foreign(name: str, text: str) -> bool:
 class Collator:
     """Pads rows into the tensors of the model's graph, with the labels beside them.
 
-    Adds `facet_labels` (B, S, facets), `stance_labels` (B, S, T), `span_labels` (B, N, tracks).
+    Adds `facet_labels` (B, S, facets), `stance_labels` (B, S, T), `span_labels` (B, N, tracks), and
+    of the soft labels `soft_facets` (B, S, width) and `soft_stance` (B, S, T, stances).
     """
 
     def __init__(self, pad_id: int) -> None:
@@ -274,15 +312,22 @@ class Collator:
         facets = np.full((size, sentences, rows[0].facets.shape[1]), IGNORE, dtype=np.int64)
         stance = np.full((size, sentences, targets), IGNORE, dtype=np.int64)
         spans = np.full((size, length, rows[0].spans.shape[1]), IGNORE, dtype=np.int64)
+        width, stances = rows[0].soft.facets.shape[-1], rows[0].soft.stance.shape[-1]
+        soft_facets = np.full((size, sentences, width), np.nan, dtype=np.float32)
+        soft_stance = np.full((size, sentences, targets, stances), np.nan, dtype=np.float32)
         for b, row in enumerate(rows):
             facets[b, : len(row.facets)] = row.facets
             stance[b, : row.stance.shape[0], : row.stance.shape[1]] = row.stance
             spans[b, : len(row.spans)] = row.spans
+            soft_facets[b, : len(row.facets)] = row.soft.facets
+            soft_stance[b, : row.stance.shape[0], : row.stance.shape[1]] = row.soft.stance
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return tensors | {
             "facet_labels": torch.from_numpy(facets),
             "stance_labels": torch.from_numpy(stance),
             "span_labels": torch.from_numpy(spans),
+            "soft_facets": torch.from_numpy(soft_facets),
+            "soft_stance": torch.from_numpy(soft_stance),
         }
 
 
@@ -375,6 +420,18 @@ def label_counts(examples: Sequence[Example], schema: Schema) -> dict[str, NDArr
             ]
         )
     return counts
+
+
+def soft_heads(examples: Sequence[Example], schema: Schema) -> set[str]:
+    """The facets, and "stance", that some example has soft labels of."""
+    heads = {
+        facet.name
+        for facet, columns in schema.slices()
+        if not all(np.isnan(example.soft.facets[:, columns]).all() for example in examples)
+    }
+    if not all(np.isnan(example.soft.stance).all() for example in examples):
+        heads.add("stance")
+    return heads
 
 
 def to_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

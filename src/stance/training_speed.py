@@ -123,7 +123,7 @@ def ours(cfg: DictConfig, schema: Schema, articles: dict[str, list[Article]]) ->
     """Sentences and tokens per second of `StanceTrainer`."""
     with TemporaryDirectory(prefix="stance-speed-") as scratch:
         model, encoder, _ = build_model(cfg, schema, Path(scratch))
-        examples = make_examples(articles, schema, encoder)
+        examples = make_examples(articles, schema, encoder, {})
         dataset = WindowDataset(
             examples, schema, encoder, Augmentation(drop=0, foreign=0), int(cfg.seed)
         )
