@@ -123,8 +123,9 @@ def test_a_model_must_be_named(tmp_path: Path) -> None:
         evaluate(config())
     with pytest.raises(StanceError, match="no such model folder"):
         evaluate(config(f"model={tmp_path / 'none'}"))
-    with pytest.raises(StanceError, match="output: want"):
-        evaluate(config("model=someone/some-model"))
+    for name in ("someone/some-model", "default"):
+        with pytest.raises(StanceError, match="output: want"):
+            evaluate(config(f"model={name}"))
 
 
 def card_of(tmp_path: Path, record: dict[str, Any]) -> tuple[dict[str, Any], str]:

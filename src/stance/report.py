@@ -32,7 +32,7 @@ from stance.evaluation_page import error_row, render
 from stance.figures import draw_figures
 from stance.records import Article
 from stance.schema import Schema
-from stance.tagger import Tagger, find_model
+from stance.tagger import DEFAULT_MODEL, Tagger, find_model
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ def evaluate(cfg: DictConfig) -> Path:
         raise StanceError("model: want a folder or a Hub id, such as model=outputs/full/model")
     if cfg.threads:
         require("torch", "train").set_num_threads(int(cfg.threads))
-    if not cfg.output and not Path(cfg.model).is_dir() and str(cfg.model).count("/") == 1:
-        # A Hub id: its folder is the cache, whose files other programs share.
-        raise StanceError(
-            f"output: want a folder for the report, as {cfg.model} is no local folder"
-        )
+    name = str(cfg.model)
+    elsewhere = name == DEFAULT_MODEL or name.count("/") == 1
+    if not cfg.output and not Path(name).is_dir() and elsewhere:
+        # The installed package, or the cache of the Hub, whose files other programs share.
+        raise StanceError(f"output: want a folder for the report, as {name} is no local folder")
     folder = find_model(str(cfg.model))
     if cfg.get("corpus") is None:
         corpus = _training_record(folder).get("config", {}).get("corpus")
