@@ -1,6 +1,6 @@
 """Takes labelled articles; gives them with further targets, labelled apart from their text.
 
-`data/annotations/<corpus>.train.targets.jsonl` has an article a line: its id, the SHA-256 of its
+`data/further_targets/<corpus>.train.jsonl` has an article a line: its id, the SHA-256 of its
 text, the number of its sentences, and targets: entities with a text (see `stance.standoff.apart`)
 and the numbers of the sentences in `favor` of them and `against` them; all others are neutral.
 """
@@ -21,7 +21,7 @@ from stance.standoff import sha256, together
 
 def further_targets_file(corpus: str) -> Path:
     """The file with the further targets of a corpus; raises `StanceError` where there is none."""
-    path = bundled("data/annotations") / f"{corpus}.train.targets.jsonl"
+    path = bundled("data/further_targets") / f"{corpus}.train.jsonl"
     if not path.is_file():
         raise StanceError(f"corpus.further_targets: the corpus {corpus!r} has none")
     return path
