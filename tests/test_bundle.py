@@ -19,7 +19,7 @@ from stance.corpora import read_corpus
 from stance.errors import StanceError
 from stance.export import equal_labels
 from stance.model import StanceModel
-from stance.records import Article, Sentence, Target
+from stance.records import Article, Target, without_labels
 from stance.tagger import Tagger, find_model
 from stance.training import train
 
@@ -115,13 +115,7 @@ def tagger() -> Tagger:
 @pytest.fixture(scope="module")
 def articles() -> list[Article]:
     """Articles with sentences and targets, but without labels."""
-    return [
-        replace(
-            article,
-            sentences=tuple(Sentence(s.start, s.end, s.text) for s in article.sentences or ()),
-        )
-        for article in read_corpus("starter", None, "dev")
-    ]
+    return [without_labels(article) for article in read_corpus("starter", None, "dev")]
 
 
 def labels(tagged: list[Article]) -> list[tuple[object, ...]]:

@@ -17,13 +17,12 @@ from stance.corpora import read_corpus
 from stance.errors import RecordError, StanceError
 from stance.losses import LossWeights, SoftLoss, total_loss
 from stance.model import StanceOutput
-from stance.records import Article, Label, Sentence, Stance, Target
+from stance.records import Article, Label, Sentence, Stance, Target, without_labels
 from stance.schema import DEFAULT, Facet, Schema
 from stance.soft_labels import (
     join_soft_labels,
     load_soft_labels,
     with_extra_targets,
-    without_labels,
     write_soft_labels,
 )
 from stance.tagger import Tagger

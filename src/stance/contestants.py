@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from stance.baselines import labelled
 from stance.errors import MissingExtra, StanceError
 from stance.readers import read_articles
-from stance.records import Article, Sentence, Target
+from stance.records import Article, Sentence, Target, without_labels
 from stance.runtime import Logits, Runtime
 from stance.schema import DEFAULT
 from stance.tagger import Tagger
@@ -397,11 +397,7 @@ CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {
 def with_count(article: Article, names: Sequence[str], count: int) -> Article:
     """The article with its first `count` targets, filled up with other names."""
     targets = [*article.targets, *(Target(name) for name in names)][:count]
-    sentences = tuple(
-        Sentence(sentence.start, sentence.end, sentence.text)
-        for sentence in article.sentences or ()
-    )
-    return replace(article, targets=tuple(targets), sentences=sentences)
+    return replace(without_labels(article), targets=tuple(targets))
 
 
 def peak_megabytes() -> float:

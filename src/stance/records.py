@@ -168,6 +168,14 @@ class Article:
         )
 
 
+def without_labels(article: Article) -> Article:
+    """The article with its targets and the bounds of its sentences, and nothing said of them."""
+    if article.sentences is None:
+        return article
+    sentences = tuple(Sentence(s.start, s.end, s.text) for s in article.sentences)
+    return replace(article, sentences=sentences)
+
+
 def with_targets(article: Article, targets: Sequence[str | Mapping[str, Any] | Target]) -> Article:
     """The article with these targets added after its own (those it already has are not repeated).
 

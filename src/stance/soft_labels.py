@@ -11,7 +11,6 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from stance.calibration import Calibration
 from stance.config import load_part
 from stance.errors import RecordError, StanceError
 from stance.readers import duplicate, read_records
-from stance.records import Article, Sentence, Target, with_targets
+from stance.records import Article, Target, with_targets, without_labels
 from stance.schema import Facet, Schema
 from stance.tagger import Tagger, label_key
 from stance.training_data import SoftLabels
@@ -53,14 +52,7 @@ def write_soft_labels(cfg: DictConfig) -> Path:
     Raises:
         StanceError: no such model or corpus, or a wrong setting.
     """
-    tagger = Tagger.from_pretrained(
-        str(cfg.model),
-        backend=str(cfg.backend),
-        device=str(cfg.device),
-        threads=cfg.threads and int(cfg.threads),
-        dtype=str(cfg.dtype),
-        batch_tokens=int(cfg.batch_tokens),
-    )
+    tagger = Tagger.from_settings(cfg)
     if cfg.temperature is not None:
         if float(cfg.temperature) <= 0:
             raise StanceError(f"temperature={cfg.temperature} must be above 0")
@@ -82,12 +74,6 @@ def write_soft_labels(cfg: DictConfig) -> Path:
                 if number % LOG_EVERY == 0 or number == len(bare):
                     logger.info("%s: %d of %d articles", name, number, len(bare))
     return output
-
-
-def without_labels(article: Article) -> Article:
-    """The article with its targets and the bounds of its sentences, and nothing said of them."""
-    sentences = tuple(Sentence(s.start, s.end, s.text) for s in article.sentences or ())
-    return replace(article, sentences=sentences)
 
 
 def with_extra_targets(article: Article, number: int, seed: int) -> Article:

@@ -105,6 +105,22 @@ class Tagger:
             return cls.from_folder(folder, runtime, batch_tokens=batch_tokens, name=name.result())
 
     @classmethod
+    def from_settings(cls, settings: Any) -> Tagger:
+        """Load as a config says, whose fields have the names of `from_pretrained`'s arguments.
+
+        Raises:
+            StanceError: see `from_pretrained`.
+        """
+        return cls.from_pretrained(
+            str(settings.model),
+            backend=str(settings.backend),
+            device=str(settings.device),
+            threads=settings.threads and int(settings.threads),
+            dtype=str(settings.dtype),
+            batch_tokens=int(settings.batch_tokens),
+        )
+
+    @classmethod
     def from_folder(
         cls,
         folder: Path,

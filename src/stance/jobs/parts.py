@@ -38,14 +38,7 @@ class Settings:
 
     def load(self) -> Tagger:
         """The tagger; raises `StanceError` if the model cannot be loaded."""
-        return Tagger.from_pretrained(
-            self.model,
-            backend=self.backend,
-            device=self.device,
-            threads=self.threads,
-            dtype=self.dtype,
-            batch_tokens=self.batch_tokens,
-        )
+        return Tagger.from_settings(self)
 
 
 def write_part(

@@ -51,14 +51,7 @@ def run(cfg: Any) -> Counts:
 def _run_file(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
     if cfg.engine != "local":
         raise StanceError(f"engine={cfg.engine} writes a folder of parts, not the file {output}")
-    tagger = Tagger.from_pretrained(
-        str(cfg.model),
-        backend=str(cfg.backend),
-        device=str(cfg.device),
-        threads=cfg.threads and int(cfg.threads),
-        dtype=str(cfg.dtype),
-        batch_tokens=int(cfg.batch_tokens),
-    )
+    tagger = Tagger.from_settings(cfg)
     output.parent.mkdir(parents=True, exist_ok=True)
     return tag_files(
         tagger,
