@@ -180,8 +180,63 @@ def test_headline_has_the_first_speaker() -> None:
     assert said("O More help on its way", "O Ana Brod said help was near.")[0] == "Ana Brod"
 
 
-def test_span_of_the_model_comes_first() -> None:
-    text = "Ana Brod said Tom Hale had called the mill unsafe."
+def test_name_beside_a_verb_that_is_none_of_saying() -> None:
+    lines = "O Tom Hale said mills were safe.", "O Ana Brod marvelled at that."
+    assert said(*lines)[1] == "Ana Brod"
+
+
+def test_who_spoke_with_the_other_label_does_not_go_on() -> None:
+    lines = [
+        "O Mayor Ana Brod said the mill was lost.",
+        "P Tom Hale said it was not.",
+        "O Deputies from Lund agreed with Ana Brod.",
+    ]
+    assert said(*lines)[2] != "Tom Hale"
+
+
+def test_quotation_that_runs_on_belongs_to_who_is_named_in_its_next_sentence() -> None:
+    lines = ["P Tom Hale said so.", "P “The mill is old.", "P It will burn,” said Ana Brod."]
+    assert said(*lines)[1] == "Ana Brod"
+
+
+def test_source_within_a_sentence_about_somebody_else() -> None:
+    assert said("P Mr. Hale, officials said, had left the mill.") == ["officials"]
+
+
+def test_where_it_was_written_is_no_speaker() -> None:
+    assert said("O LUND — Ana Brod said the mill was safe.") == ["Ana Brod"]
+
+
+def test_party_and_state_after_a_name() -> None:
+    sentence = "O Senator Ana Brod, Democrat of Nordia, said the mill was safe."
+    assert said(sentence) == ["Ana Brod"]
+
+
+def test_spokesman_is_named_by_his_group() -> None:
+    lines = [
+        "O The Lund Bakers Association warned of fire.",
+        "O A spokesman said mills were old.",
+        "O A spokeswoman for Halvex Group said hers were new.",
+    ]
+    assert said(*lines)[1:] == ["Lund Bakers Association spokesman", "Halvex Group spokeswoman"]
+
+
+def test_monitoring_group_is_the_observatory() -> None:
+    lines = (
+        "O The Nordian Observatory for Mills counted ten fires.",
+        "O Two more were put out, a monitoring group said.",
+    )
+    assert said(*lines)[1] == "Nordian Observatory for Mills"
+
+
+def test_two_groups_are_one_subject() -> None:
+    assert said("P Tenant groups and village teachers said mills were old.") == [
+        "Tenant groups and village teachers"
+    ]
+
+
+def test_span_of_the_model_is_evidence() -> None:
+    text = "The mill was unsafe to Ana Brod and to Tom Hale."
     start = text.index("Tom Hale")
     sentence = Sentence(
         0,

@@ -1,26 +1,22 @@
 """Takes an article with sources (and source spans) labelled; gives the speaker of every sentence.
 
-A resolver of rules over what the model labelled, in three steps. `Cast` reads the whole article for
-its names, their kinds, and the roles they are introduced with. `candidate_phrases` gives, for one
-sentence, the noun phrases that may be its source, best first: the model's span, "according to …",
-the subject of a verb of saying outside the quotation, the subject of the sentence. `Floor` turns a
-phrase into a name: surnames and acronyms into the full name, pronouns and definite descriptions
-into who spoke last and fits. Sentences of a running quotation share its speaker.
+A resolver over what the model labelled, in four steps. `Cast` reads the whole article for its
+names, their kinds, and the roles they are introduced with. `candidate_phrases` gives, for one
+sentence, the noun phrases that may be its source: the model's span, "according to …", the subject
+of a verb of saying outside the quotation, the subject of the sentence. `Floor` turns a phrase into
+a name: surnames and acronyms into the full name, pronouns and definite descriptions into who spoke
+last and fits. `Hearing` weighs the evidence for each name, the neighbouring sentences' included.
 """
 
 from __future__ import annotations
 
 import re
 
-from stance.records import Article, Sentence
-from stance.speakers.cast import Cast, mask_quotations, quotation_chains, tokenize
-from stance.speakers.floor import Floor
-from stance.speakers.phrases import candidate_phrases
+from stance.records import Article
+from stance.speakers.evidence import Hearing
 from stance.speakers.words import POSSESSIVE, TITLES
 
 __all__ = ["same_speaker", "speakers"]
-
-NARRATOR = "narrator"
 
 
 def speakers(article: Article) -> list[str | None]:
@@ -29,37 +25,9 @@ def speakers(article: Article) -> list[str | None]:
     Args:
         article: with sentences that have the facet `source`; source spans help where they are.
     """
-    sentences = list(article.sentences or ())
-    masked = mask_quotations(article.text)
-    floor = Floor(Cast(article.text))
-    found: list[str | None] = [None] * len(sentences)
-    for chain in quotation_chains(masked, sentences):
-        named: dict[int, str] = {}
-        for i in chain:
-            words = tokenize(masked[sentences[i].start : sentences[i].end])
-            if is_narrator(sentences[i]):
-                floor.hear_subject(words)
-                continue
-            resolved = map(floor.resolve, candidate_phrases(sentences[i], article.text, words))
-            if name := next(filter(None, resolved), None):
-                named[i] = name
-                floor.give_to(name)
-        # A part of a quotation before its speaker is named is that speaker's too.
-        nearest = next(iter(named.values()), floor.speaker)
-        for i in chain:
-            found[i] = nearest = named.get(i, nearest)
-    # A headline without a name has the speaker of the first sentence that has one.
-    first = next((name for name in found if name is not None), None)
-    return [
-        None if is_narrator(sentence) else name or first
-        for sentence, name in zip(sentences, found, strict=True)
-    ]
-
-
-def is_narrator(sentence: Sentence) -> bool:
-    """Whether the sentence is the narrator's own, or its source is not labelled."""
-    label = sentence.facets.get("source")
-    return label is None or label.label == NARRATOR
+    sentences = article.sentences or ()
+    hearing = Hearing(article.text, sentences)
+    return [hearing.speaker(number) for number in range(len(sentences))]
 
 
 def same_speaker(one: str, other: str) -> bool:

@@ -1,7 +1,6 @@
 """Takes an article's text; gives its names and roles (`Cast`) and the text without quotations.
 
-A quotation's words do not say who speaks, so it is masked first; the sentences that one running
-quotation joins are a chain.
+A quotation's words do not say who speaks, so it is masked first.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from stance.records import Sentence
 from stance.speakers.words import (
     ABBREVIATIONS,
     APPOSITION,
@@ -23,6 +21,7 @@ from stance.speakers.words import (
     INSIDE,
     JOINTS,
     MAX_WORDS,
+    MONITORS,
     NAME,
     NO_ROLE,
     OFFICES,
@@ -61,20 +60,6 @@ def mask_quotations(text: str) -> str:
         parts.append((OPENS if is_open else CLOSES) * len(mark))
     rest = text[place:]
     return "".join(parts) + (INSIDE * len(rest) if is_open else rest)
-
-
-def quotation_chains(masked: str, sentences: Sequence[Sentence]) -> list[list[int]]:
-    """Numbers of sentences, those that one running quotation joins in one list."""
-    chains: list[list[int]] = []
-    is_open = False
-    for number, sentence in enumerate(sentences):
-        body = masked[sentence.start : sentence.end]
-        if chains and (body[:1] == INSIDE or (is_open and body[:1] == OPENS)):
-            chains[-1].append(number)
-        else:
-            chains.append([number])
-        is_open = body[-1:] in (INSIDE, OPENS)
-    return chains
 
 
 def tokenize(body: str) -> list[str]:
@@ -125,6 +110,8 @@ class Cast:
             self.acronyms.setdefault(initials, name)
         if self.is_group(name):
             self.roles[name].update(name.lower().split())
+            if not MONITORS.isdisjoint(self.roles[name]):
+                self.roles[name].add("monitor")
         for role in self.roles[name]:
             self.by_role.setdefault(role, []).append(name)
 
@@ -143,10 +130,6 @@ class Cast:
             part[0].isupper() and (part.lower() in FUNCTION_WORDS or is_saying(part))
             for part in name.split()
         )
-
-    def is_known(self, name: str) -> bool:
-        """Whether a name does not only stand where a sentence begins."""
-        return " " in name or name in self.inner or name in self.by_word or name.isupper()
 
     def is_group(self, name: str) -> bool:
         """Whether a name is an organisation's or state's; people are the default."""
@@ -188,8 +171,10 @@ class Cast:
         """The best known name that has all these words, if it is a longer one."""
         if not words:
             return None
-        if words[-1] not in self.by_word and words[-1][:-1] in self.by_word:
-            words = [*words[:-1], words[-1][:-1]]  # a possessive that has lost its apostrophe
+        bare = words[-1].removesuffix("s")
+        named = self.by_word.get(bare, ())
+        if words[-1] not in self.by_word and any(name.endswith(bare) for name in named):
+            words = [*words[:-1], bare]  # a possessive that has lost its apostrophe
         # "Brod" is Ana Brod before it is the Brod Institute, and that before Brod Adams.
         ranks: dict[str, tuple[bool, bool, int]] = {}
         for other in self.by_word.get(words[-1], ())[:50]:

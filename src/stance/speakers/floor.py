@@ -12,7 +12,6 @@ from stance.speakers.cast import Cast, cut_title
 from stance.speakers.phrases import first_subject
 from stance.speakers.words import (
     AGENT_ENDINGS,
-    APPOSED,
     DAYS,
     DETERMINERS,
     DOCUMENTS,
@@ -25,6 +24,7 @@ from stance.speakers.words import (
     OFFICES,
     PAIR,
     POSSESSIVE,
+    POSSESSIVE_PRONOUNS,
     PREPOSITIONS,
     PRONOUNS,
     REPORTS,
@@ -33,7 +33,6 @@ from stance.speakers.words import (
     STATE_BODIES,
     STUDIES,
     VAGUE_NOUNS,
-    WEAK,
 )
 
 
@@ -77,19 +76,15 @@ class Floor:
                 return self.meant_by(end)
         if len(words) == 1 and (lowered[0] in FUNCTION_WORDS or lowered[0].isdigit()):
             return None
-        possessor = self.find_possessor(words)
-        if possessor and lowered[-1] in DOCUMENTS:
-            return possessor
         core = before_preposition(words)
+        possessor = self.find_possessor(core)
+        if possessor and core[-1].lower() in DOCUMENTS:
+            return possessor
         added = words[len(core) :]
-        is_document = bool(added) and core[-1].lower() in DOCUMENTS
-        is_signed = is_document and added[0].lower() in ("from", "of", "in")
+        is_signed = core[-1].lower() in DOCUMENTS and added[:1] in (["from"], ["of"], ["in"])
         if is_signed and (author := self.resolve(added[1:])):
             return author
-        name = self.head_name(words, core)
-        if phrase[0] == WEAK and (core[-1].lower() not in SOURCES or name):
-            return name if name and self.cast.is_known(name) else None
-        return name or self.describe(words, core, possessor)
+        return self.head_name(words, core) or self.describe(words, core, possessor)
 
     def meant_by(self, pronoun: str) -> str | None:
         """Whom a pronoun means: the last person or the last group that was heard."""
@@ -100,24 +95,22 @@ class Floor:
     def find_possessor(self, words: Sequence[str]) -> str | None:
         """Whose a phrase says something is: "Ana Brod's spokesman", "her spokesman"."""
         first = words[0].lower()
-        if first in ("his", "her", "its", "their"):
+        if first in POSSESSIVE_PRONOUNS:
             return self.meant_by(first)
         for place, word in enumerate(words[:-1]):
-            if word[0].isupper() and POSSESSIVE.search(word):
-                return self.cast.full_name(cut_title(" ".join(words[: place + 1]))[0]) or None
+            runs = NAME.findall(" ".join(words[: place + 1])) if POSSESSIVE.search(word) else ()
+            if runs and word[0].isupper():
+                return self.cast.full_name(cut_title(runs[-1])[0]) or None
         return None
 
     def head_name(self, words: Sequence[str], core: Sequence[str]) -> str | None:
-        """The name that is the head of a phrase: at its end, or before an apposition."""
+        """The name that a phrase ends with, or its part before a preposition."""
         joined = " ".join(words)
         if pair := PAIR.fullmatch(joined):
             both = [cut_title(part)[0] for part in pair.groups()]
             if all(map(self.cast.is_name, both)):
                 return " and ".join(map(self.cast.full_name, both))
-        return self.name_at_end(joined, len(" ".join(core))) or self.name_at_start(joined)
-
-    def name_at_end(self, joined: str, core_end: int) -> str | None:
-        """The name that a phrase ends with, or its part before a preposition."""
+        core_end = len(" ".join(core))
         for run in NAME.finditer(joined):
             if run.end() not in (core_end, len(joined)):
                 continue
@@ -130,30 +123,11 @@ class Floor:
                 return self.cast.full_name(name)
         return None
 
-    def name_at_start(self, joined: str) -> str | None:
-        """The name that a phrase begins with, if what follows only tells more about it."""
-        run = NAME.match(joined)
-        if run is None or POSSESSIVE.search(run[0]):
-            return None
-        name, office = cut_title(run[0])
-        follows = joined[run.end() :].split()
-        if not follows or not self.cast.is_name(name):
-            return None
-        is_group = self.cast.is_group(name)
-        starts_bare = joined.split()[0].lower() not in DETERMINERS
-        is_person = " " in name and not is_group and starts_bare
-        is_told_group = is_group and follows[-1] in GROUP_NOUNS
-        if is_person or is_told_group or office or follows[0] in APPOSED:
-            return self.cast.full_name(name)
-        return None
-
     def describe(
         self, words: Sequence[str], core: Sequence[str], possessor: str | None
     ) -> str | None:
         """Whom a definite description means, or a short description."""
         nouns = [w for w in core if w.lower() not in DETERMINERS and not w[0].isdigit()]
-        while len(nouns) > 1 and nouns[-1].endswith("ed"):
-            nouns = nouns[:-1]
         if not nouns:
             return None
         head = nouns[-1].lower()
@@ -167,6 +141,8 @@ class Floor:
                 return name
             if head in DOCUMENTS:
                 return self.speaker
+        if "monitoring" in nouns:  # "a monitoring group"
+            head = "monitor"
         stands_for_name = points_back and head not in SOURCES
         if stands_for_name or head in NAMED_ELSEWHERE:
             introduced = self.cast.name_in_role(head, words, self.heard)
@@ -181,11 +157,15 @@ class Floor:
             return None
         if possessor:
             return f"{possessor}'s {head}"
+        if head.startswith("spokes") and len(nouns) == 1:
+            body = NAME.search(" ".join(words[len(core) :]))
+            group = self.cast.full_name(cut_title(body[0])[0]) if body else self.meant_by("it")
+            return f"{group} {head}" if group and "spokes" not in group else head
         if len(words) > len(core) and (head in VAGUE_NOUNS or words[len(core)].lower() == "of"):
             longer = [word for word in words if word.lower() not in DETERMINERS]
             if len(longer) < 8:
                 return " ".join(longer)
-        return " ".join(nouns[-4:])
+        return " ".join(nouns[-5:])
 
     def heard_as(self, head: str) -> str | None:
         """Who was heard last with a noun in the name or description: "the council"."""

@@ -1,4 +1,4 @@
-"""Takes the words of a sentence; gives the noun phrases that may be its source, best first."""
+"""Takes the words of a sentence; gives the noun phrases that may be its source."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from itertools import takewhile
 from stance.records import Sentence
 from stance.speakers.cast import tokenize
 from stance.speakers.words import (
-    AFTER_SPEAKER,
     BEFORE_VERB,
     BOUNDARIES,
     DAYS,
     DETERMINERS,
     DOCUMENTS,
     FUNCTION_WORDS,
-    HEARSAY_VERBS,
     INSIDE,
     INVERTING_VERBS,
     LINKS,
     MAX_WORDS,
-    NOUNS_TOO,
     OPENERS,
     PREPOSITIONS,
     PRONOUNS,
@@ -28,51 +25,34 @@ from stance.speakers.words import (
     REPORTS,
     SOURCES,
     STRONG_VERBS,
-    WEAK,
     is_saying,
 )
 
 
-def candidate_phrases(sentence: Sentence, text: str, words: Sequence[str]) -> Iterator[list[str]]:
-    """The noun phrases that may be the source of a sentence, best first."""
+def candidate_phrases(
+    sentence: Sentence, text: str, words: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """The noun phrases that may be the source of a sentence, each with where it was found."""
     for start, end in sentence.spans.get("source", ()) if sentence.spans else ():
-        yield tokenize(text[start:end])[:MAX_WORDS]
+        yield "span", tokenize(text[start:end])[:MAX_WORDS]
     lowered = [word.lower() for word in words]
-    for place in range(1, len(words)):
-        if lowered[place] in ("quoted", "quoting", "citing") and words[place - 1] != ",":
-            yield phrase_after(words, place)
-    verbs = [n for n, word in enumerate(words) if lowered[n] == "according" or is_saying(word)]
-    if ":" in words[:5] and all(word.isupper() for word in words[: words.index(":")]):
-        yield list(words[: words.index(":")])  # as transcripts name the speaker: "BROD: …"
-    is_reported = not {"reportedly", "allegedly"}.isdisjoint(lowered)
-    if is_reported and (STRONG_VERBS | {"according"}).isdisjoint(lowered):
-        yield [REPORTS]
-    for place in sorted(verbs, key=lambda place: not is_strong(lowered, place)):
+    if not {"reportedly", "allegedly"}.isdisjoint(lowered):
+        yield "reportedly", [REPORTS]
+    for place, word in enumerate(words):
+        strength = "strong" if lowered[place] in STRONG_VERBS else "weak"
         if lowered[place] == "according":
-            yield phrase_after(words, place + 1)
-        elif is_hearsay(lowered, place):
-            yield [REPORTS]
+            yield "according", phrase_after(words, place + 1)
+        elif not is_saying(word):
+            continue
         elif place and is_inverted(words, place):
-            yield phrase_after(words, place)
-        elif not is_noun_or_infinitive(lowered, place):
-            yield from subjects_before(words, place)
+            yield f"{strength} inverted", phrase_after(words, place)
+        elif lowered[place - 1] != "to":  # an infinitive has no subject of its own
+            for phrase in subjects_before(words, place):
+                yield f"{strength} subject", phrase
     for place in range(1, len(words)):
         if lowered[place] in ("from", "by", "among") and lowered[place - 1] in REACTIONS:
-            yield phrase_after(words, place)
-    yield [WEAK, *first_subject(words)]
-
-
-def is_hearsay(lowered: Sequence[str], place: int) -> bool:
-    """Whether nobody in particular says it: "is said to", "are believed to"."""
-    before, after = lowered[max(0, place - 2) : place], lowered[place + 1 : place + 2]
-    is_passive = not {"is", "are", "was", "were", "been"}.isdisjoint(before)
-    return is_passive and lowered[place] in HEARSAY_VERBS and after == ["to"]
-
-
-def is_strong(lowered: Sequence[str], place: int) -> bool:
-    """Whether a verb of saying is the sentence's main one, as far as its neighbours tell."""
-    is_clause = lowered[place] == "reported" and "that" in lowered[place + 1 : place + 2]
-    return lowered[place] in STRONG_VERBS and not is_clause and lowered[place - 1] != "who"
+            yield "reaction", phrase_after(words, place)
+    yield "first", first_subject(words)
 
 
 def is_inverted(words: Sequence[str], place: int) -> bool:
@@ -90,7 +70,7 @@ def is_inverted(words: Sequence[str], place: int) -> bool:
         return phrase[0][0].isupper() or not is_told
     rest = words[place + 1 + len(phrase) :]
     if before == "," and not is_told:
-        ends = not rest or rest[0] in (".", ",", INSIDE) or rest[0].lower() in AFTER_SPEAKER
+        ends = not rest or rest[0] in (".", ",", INSIDE)
         return ends and not first_bare_name(pieces_before(words, place - 1))
     # Where marks are lost only the end of the sentence tells: "… said the head of the council."
     is_last = not rest or rest[0] in (".", "who", "which")
@@ -101,20 +81,6 @@ def is_inverted(words: Sequence[str], place: int) -> bool:
 def can_invert(word: str) -> bool:
     """Whether a verb may stand before its subject."""
     return not INVERTING_VERBS.isdisjoint((word, word[:-1], word[:-2]))
-
-
-def is_noun_or_infinitive(lowered: Sequence[str], place: int) -> bool:
-    """Whether a verb's form is a noun here ("the report said") or an infinitive ("to say")."""
-    before = lowered[place - 1] if place else ""
-    if before == "to":
-        return True
-    if lowered[place] == "continued":  # only of speech: "he continued, …"
-        return not lowered[place + 1 : place + 2] or lowered[place + 1] not in (",", ":", INSIDE)
-    if lowered[place] in NOUNS_TOO and before[-1:] != "s" and before not in ("i", "we", "they"):
-        return True
-    is_after_noun = before and before not in DETERMINERS | PREPOSITIONS | BOUNDARIES | DAYS
-    is_verb = is_after_noun and before[-2:] not in ("’s", "'s")
-    return not is_verb and not is_saying(lowered[place], nouns=False)
 
 
 def phrase_after(words: Sequence[str], place: int) -> list[str]:
@@ -167,24 +133,14 @@ def subjects_before(words: Sequence[str], place: int) -> Iterator[list[str]]:
     if words[end - 1].lower() in ("and", "but", "or", "then"):
         yield first_subject(words[:end])
         return
-    for opening in range(end - 1, max(0, end - MAX_WORDS), -1):
-        if not (words[opening][0].isalnum() or words[opening] in "&-—"):
-            break
-        if words[opening].lower() in ("who", "which", "whose", "that"):
-            # The subject stands before its relative clause: "the group which watches … said".
-            phrase = phrase_before(words, opening - (words[opening - 1] == ","))
-            if phrase and (phrase[-1][0].isupper() or end - opening < 2):
-                yield phrase
-            break
     phrase = phrase_before(words, end)
     opening = end - len(phrase)
     if phrase and opening > 1 and words[opening - 1] == ",":
         # An apposition that no comma closes: "Ana Brod, a spokeswoman for the group said".
         is_short = len(phrase) == 1 or phrase[-1][0].islower()
-        if is_short or phrase[0][0].islower():
+        is_other = phrase[-1].lower() in SOURCES | PRONOUNS  # "…, officials said"
+        if (is_short or phrase[0][0].islower()) and not is_other:
             yield first_bare_name(pieces_before(words, opening - 1))
-    elif opening and words[opening - 1].lower() in ("on", "near", "with", "during", "to"):
-        yield [WEAK, *first_subject(words[:end])]
     yield phrase
 
 
@@ -192,8 +148,6 @@ def subjects_of_pieces(pieces: Sequence[list[str]]) -> Iterator[list[str]]:
     """Candidates for a subject that commas divide from its verb: "Ana Brod, a judge, said"."""
     if len(pieces) > 1:
         yield first_bare_name(pieces)
-        if pieces[-1][0].lower() in BOUNDARIES and pieces[-1][-1][0].isupper():
-            yield phrase_before(pieces[-1], len(pieces[-1]))
     for piece in reversed(pieces[:-1] if len(pieces) > 1 else pieces):
         if piece[0].lower() not in BOUNDARIES | PREPOSITIONS | {"a", "an", "former"}:
             yield phrase_before(piece, len(piece))
@@ -267,7 +221,7 @@ def noun_phrase_start(words: Sequence[str], end: int) -> int:
             break
         near = {other.lower() for other in words[max(0, start - 3) : start]}
         is_long = end - start > 2 and word[0].islower() and words[start][0].islower()
-        if is_long and DETERMINERS.isdisjoint(near):
+        if is_long and words[start] != "and" and DETERMINERS.isdisjoint(near):
             break
         start -= 1
     return start

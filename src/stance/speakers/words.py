@@ -11,8 +11,6 @@ import re
 
 REPORTS = "reports"
 """The speaker of a sentence that only says "reportedly"."""
-WEAK = "?"
-"""Begins a phrase that counts only if it is a name or a pronoun."""
 MAX_WORDS = 40
 """A phrase is looked for in this many words, so that a text without full stops is no trouble."""
 INSIDE, OPENS, CLOSES = "\x00", "\x01", "\x02"
@@ -51,9 +49,7 @@ INVERTING_VERBS = frozenset(
 )
 """Verbs that may stand before their subject ("…," said X)."""
 STRONG_VERBS = frozenset("said says told added adds reported".split())
-"""Verbs that come before all others of a sentence, wherever they stand."""
-HEARSAY_VERBS = frozenset("said reported thought believed understood".split())
-"""Verbs that nobody in particular is the subject of: "is said to"."""
+"""Verbs that tell the speaker of a sentence more surely than others."""
 
 # Small words
 
@@ -77,7 +73,10 @@ DETERMINERS = frozenset(
     "one two three few another any".split()
 )
 PRONOUNS = frozenset("he she it they".split())
+POSSESSIVE_PRONOUNS = frozenset("his her its their".split())
 PREPOSITIONS = frozenset("of for from at in within".split())
+BEFORE_OBJECTS = PREPOSITIONS | {"to", "with", "on", "against"}
+"""What stands before a name that is not the subject."""
 LINKS = frozenset("but and however meanwhile so then still yet also or now later for".split())
 """What joins a sentence to the one before, and belongs to no phrase."""
 OPENERS = frozenset(
@@ -99,10 +98,6 @@ BOUNDARIES = frozenset(
     "through killed wounded".split()
 )
 """What ends a noun phrase."""
-AFTER_SPEAKER = DAYS | {"who", "which", "on", "after", "during"}
-"""What may follow a speaker that stands after the verb: "…," said X on Monday."""
-APPOSED = DETERMINERS | PREPOSITIONS | {"who", "head"}
-"""What follows a name that is the head of its phrase: "X, head of the council"."""
 NOBODY = frozenset("no nobody i we you who there what that".split())
 """What begins a phrase that names nobody."""
 NO_ROLE = BOUNDARIES | FUNCTION_WORDS | BEFORE_VERB
@@ -192,10 +187,14 @@ GROUP_WORDS = GROUP_NOUNS | frozenset(
     "street church school affairs democracy weapons security".split()
 )
 """Words that show a name to be a group's."""
-STATE_BODIES = frozenset("army government ministry opposition police regime".split())
+STATE_BODIES = frozenset(
+    "administration army campaign coalition government ministry opposition police regime".split()
+)
 """Groups that an article seldom introduces by another name."""
 NAMED_ELSEWHERE = frozenset("spokesman spokeswoman spokesperson monitor watchdog".split())
 """Who is named elsewhere in the article more often than not."""
+MONITORS = frozenset("observatory monitor watch watchdog".split())
+"""Words in the names of groups that are called a monitor."""
 SPEAKING_NOUNS = (SOURCES | GROUP_WORDS | STUDIES | OFFICES) | frozenset(
     "people aide wife coach head star guru staff team crew family couple community public crowd "
     "person everyone attorney girl boy champion critic polling opposition".split()
@@ -214,19 +213,23 @@ NAME = re.compile(
 PAIR = re.compile(rf"({NAME.pattern}) and (?:the |former )?({NAME.pattern})")
 TOKEN = re.compile(rf"{_SHORT}|\d[\d,.]*\d|[\w’'\-&]+|[\x00-\x02]+|[^\w\s]")
 CLITIC = re.compile(r"\b([Hh]e|[Ss]he|[Ii]t|[Tt]hey|I|[Ww]e)['’](?:s|d|ll|ve|re|m)\b")
-BRACKETS = re.compile(r"\([^()\n]{0,60}\)|(?<=, )[DRI]-[A-Z][\w.]*,?")
-"""Also the party after a politician's name: "(D-Calif.)", ", R-Ky.,"."""
+BRACKETS = re.compile(
+    r"\([^()\n]{0,60}\)|(?<=, )[DRI]-[A-Z][\w.]*,?"
+    r"|(?<=, )(?:Democrat|Republican)s? of (?:(?:New|North|South|West) )?[A-Z]\w+,?"
+    r"|^[A-Z][A-Z .,]{2,30}(?:\([A-Z]\w+\) )?(?:—|–|--?) "
+)
+"""Also the party after a politician's name: "(D-Calif.)", ", R-Ky.,"; and where it was written."""
 APPOSITION = re.compile(r",? (?:who is |is |was )?(?:an?|the|one of)? ?([\w\s\-’']+)")
 POSSESSIVE = re.compile(r"['’]s?$")
 QUOTATION_MARK = re.compile(r"[“”\"\n]|''|``|’’|‘‘")
 
 
-def is_saying(word: str, *, nouns: bool = True) -> bool:
-    """Whether a word is a form of a verb of saying; those that are nouns as well only if wanted."""
+def is_saying(word: str) -> bool:
+    """Whether a word is a form of a verb of saying, and no noun with a capital."""
     lowered = word.lower()
     bases = {lowered}
     if lowered.endswith(("s", "d")):
         bases |= {lowered[:-1], lowered[:-2]} if lowered[-2:] in ("es", "ed") else {lowered[:-1]}
-    if not (nouns and word == lowered) and lowered[-2:] != "ed" and not NOUNS_TOO.isdisjoint(bases):
+    if word != lowered and lowered[-2:] != "ed" and not NOUNS_TOO.isdisjoint(bases):
         return False
     return lowered in _FORMS or not _VERBS.isdisjoint(bases)
