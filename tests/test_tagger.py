@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from stance import Article, RecordError, StanceError, Tagger
 from stance.corpora import read_corpus
+from stance.records import Span
 from stance.tagger import decode_spans
 
 TEXT = (
@@ -156,11 +157,21 @@ def test_spans_are_left_out_where_the_model_never_learned_them(tagger: Tagger):
 
 
 def test_decode_spans_reads_bio():
-    offsets = np.array([[0, 3], [4, 6], [6, 9], [10, 12]], dtype=np.int32)
-    logits = np.zeros((4, 1, 3), dtype=np.float32)
-    for token, label in enumerate([1, 2, 0, 2]):
-        logits[token, 0, label] = 1
-    assert decode_spans(offsets, logits, ["cue"]) == {"cue": ((0, 6), (10, 12))}
+    offsets = [(0, 3), (4, 6), (6, 7), (8, 10)]
+    assert spans_of("The ox, he", offsets, [1, 2, 0, 2]) == ((0, 6), (8, 10))
+
+
+def test_decode_spans_never_cuts_a_word():
+    pieces = [(0, 2), (2, 4), (4, 5), (5, 9), (10, 14)]
+    assert spans_of("Ilmo-Sarr said", pieces, [1, 0, 0, 1, 0]) == ((0, 4), (5, 9))
+    assert spans_of("Ilmo-Sarr said", pieces, [1, 1, 2, 2, 0]) == ((0, 9),)
+    assert spans_of("Ilmo-Sarr said", pieces, [0, 1, 0, 0, 0]) == ()
+
+
+def spans_of(text: str, offsets: list[tuple[int, int]], labels: list[int]) -> tuple[Span, ...]:
+    logits = np.zeros((len(labels), 1, 3), dtype=np.float32)
+    logits[np.arange(len(labels)), 0, labels] = 1
+    return decode_spans(text, np.array(offsets, dtype=np.int32), logits, ["cue"])["cue"]
 
 
 def test_broken_input_is_refused_with_its_field(tagger: Tagger):

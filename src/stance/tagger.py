@@ -340,7 +340,9 @@ class Tagger:
                     stance=self._stances(stance_probs[row], article.targets)
                     if "stance" in self.heads
                     else (),
-                    spans=decode_spans(*logits.spans[row], self.schema.spans) if tracks else None,
+                    spans=decode_spans(article.text, *logits.spans[row], self.schema.spans)
+                    if tracks
+                    else None,
                     speaker=None,
                 )
             )
@@ -406,23 +408,28 @@ def label_key(label: str | bool) -> str:
 
 
 def decode_spans(
-    offsets: NDArray[np.int32], logits: FloatArray, tracks: Sequence[str]
+    text: str, offsets: NDArray[np.int32], logits: FloatArray, tracks: Sequence[str]
 ) -> dict[str, tuple[Span, ...]]:
-    """Spans of each track from the O/B/I logits of a sentence's tokens, by the best label each."""
+    """Spans of each track from the O/B/I logits of a sentence's tokens, by the best label each.
+
+    A word is one piece, however many tokens it has: it has the label of its first.
+    """
     best = logits.argmax(-1)
     result: dict[str, tuple[Span, ...]] = {}
     for column, track in enumerate(tracks):
         spans: list[Span] = []
-        inside = False
+        inside, word_end = False, -1
         for (start, end), label in zip(offsets.tolist(), best[:, column].tolist(), strict=True):
             if start < 0:
                 continue
-            if label == 0:
+            is_new_word = start != word_end or not text[start - 1 : start + 1].isalnum()
+            word_end = end
+            if is_new_word and label == 0:
                 inside = False
-            elif label == 1 or not inside:
+            elif is_new_word and (label == 1 or not inside):
                 spans.append((start, end))
                 inside = True
-            else:
+            elif inside:
                 spans[-1] = (spans[-1][0], end)
         result[track] = tuple(span for span in spans if span[0] < span[1])
     return result
