@@ -50,7 +50,7 @@ lengths = st.lists(st.integers(1, 90), max_size=40)
 def test_every_sentence_is_owned_once_in_every_target_group(sentences, targets, budget, context):
     encoder = Bare(max_tokens=budget, context=context)
     windows = encoder.windows([tokens(n) for n in sentences], [tokens(n) for n in targets])
-    assert all(len(window) <= budget for window in windows)
+    assert all(len(window) <= max(budget, 256) for window in windows)
     owned = [
         (number, tuple(t for t, _ in window.targets))
         for window in windows
@@ -142,11 +142,22 @@ def test_text_that_looks_like_a_special_token_is_plain_text(tokenizer_folder):
 
 
 def test_many_targets_are_grouped_and_only_the_first_group_counts_for_facets():
-    encoder = Bare(max_tokens=100)
+    encoder = Bare(max_tokens=100, max_wide_tokens=100)
     windows = encoder.windows([tokens(10)] * 3, [tokens(8)] * 50)
     assert sorted({t for window in windows for t, _ in window.targets}) == list(range(50))
     assert all(sum(len(p) + 1 for _, p in w.targets) <= 40 for w in windows)
     assert {t for w in windows if w.first_group for t, _ in w.targets} == {0, 1, 2, 3}
+
+
+def test_a_window_grows_with_targets_beyond_their_share_and_keeps_its_sentences():
+    encoder = Bare(max_tokens=100, max_wide_tokens=150)
+    sentences = [tokens(10)] * 9
+    few, more, most = (encoder.windows(sentences, [tokens(9)] * n) for n in (4, 9, 10))
+    assert [len(w.sentences) for w in more] == [len(w.sentences) for w in few]
+    assert max(map(len, few)) <= 100
+    assert 100 < max(map(len, more)) <= 150
+    assert {len(w.targets) for w in more} == {9}
+    assert {len(w.targets) for w in most} == {9, 1}
 
 
 def test_no_sentences_no_windows_and_no_targets_one_empty_group():

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -201,6 +202,8 @@ def build_model(
             f"encoding.max_tokens={encoding.max_tokens} is more than {source.name} can read "
             f"({limit} positions)"
         )
+    if limit:
+        encoding = replace(encoding, max_wide_tokens=min(encoding.max_wide_tokens, limit - 2))
     pretrained = AutoModel.from_pretrained(str(folder), config=encoder_config, dtype=torch.float32)
     pretrained.resize_token_embeddings(
         max(len(tokenizer), encoder_config.vocab_size), mean_resizing=False

@@ -21,7 +21,7 @@ from stance.corpora import labels_of
 from stance.model import BIO
 from stance.records import Article, Sentence
 from stance.schema import Facet, Schema
-from stance.windows import Tokens, Window, WindowEncoder, pad
+from stance.windows import Tokens, Window, WindowEncoder, front_tokens, pad
 
 IGNORE = -100
 """A label with this value gives no loss."""
@@ -183,11 +183,12 @@ class WindowDataset(Dataset[Row]):
         for number, example in enumerate(self.examples):
             if not self._drawn(example):
                 continue
-            front = 1 + self._front(example)
+            group = self.encoder.groups(list(enumerate(example.targets)))[0]
+            front = 1 + front_tokens(group)
             for first, last in self._cut(example):
                 self.index.append((number, first, last))
                 length = front + sum(len(t.ids) + 1 for t in example.sentences[first:last])
-                self.lengths.append(min(length, self.encoder.encoding.max_tokens))
+                self.lengths.append(min(length, self.encoder.size(group)))
 
     def _drawn(self, example: Example) -> bool:
         share = self.shares.get(example.key.split("/")[0], 1.0)
@@ -196,18 +197,13 @@ class WindowDataset(Dataset[Row]):
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}/share")
         return rng.random() < share
 
-    def _front(self, example: Example) -> int:
-        """Tokens of the article's own targets, as many of them as fit into one window."""
-        groups = self.encoder.groups(list(enumerate(example.targets)))
-        return sum(len(tokens.ids) + 1 for _, tokens in groups[0])
-
     def _cut(self, example: Example) -> list[tuple[int, int]]:
         """Ranges of owned sentences; with `recut` the first one ends at a random place."""
         encoding = self.encoder.encoding
-        front = self._front(example)
+        front = front_tokens(self.encoder.groups(list(enumerate(example.targets)))[0])
         if front and self.augmentation.foreign:
             front += front // len(example.targets)
-        taken = 1 + min(front, int(encoding.max_tokens * encoding.target_share))
+        taken = 1 + min(front, encoding.target_tokens)
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}")
         room, start = encoding.max_tokens - taken, 0
         if self.augmentation.recut and len(example.sentences) > 1:

@@ -31,7 +31,9 @@ class Encoding:
     context: sentences of context before the owned ones.
     max_context_tokens: of a longer context sentence the end is kept.
     max_target_tokens: a longer target is cut.
-    target_share: targets are split into groups that fill at most this share of the window.
+    target_share: of the window for targets; the rest is for sentences.
+    max_wide_tokens: a window whose targets need more than their share may grow to this length;
+        targets that need still more are split into groups.
     """
 
     max_tokens: int = 160
@@ -39,10 +41,21 @@ class Encoding:
     max_context_tokens: int = 48
     max_target_tokens: int = 32
     target_share: float = 0.4
+    max_wide_tokens: int = 256
 
     def __post_init__(self) -> None:
         if self.max_tokens < 16 or not 0 < self.target_share < 1 or self.context < 0:
             raise StanceError(f"encoding: {self} leaves no room for sentences")
+
+    @property
+    def target_tokens(self) -> int:
+        """Tokens for targets in a window that does not grow."""
+        return int(self.max_tokens * self.target_share)
+
+    @property
+    def wide_target_tokens(self) -> int:
+        """Tokens for targets in a window that has grown as far as it may."""
+        return self.target_tokens + max(self.max_wide_tokens - self.max_tokens, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """The encoding as plain data."""
@@ -212,15 +225,15 @@ class WindowEncoder:
         chosen = list(range(len(targets)) if order is None else order)
         result: list[Window] = []
         for number, group in enumerate(self.groups([(n, targets[n]) for n in chosen])):
-            used = 1 + sum(len(tokens.ids) + 1 for _, tokens in group)
-            for first, last in self.cut(sentences, self.encoding.max_tokens - used):
+            room = self.size(group) - 1 - front_tokens(group)
+            for first, last in self.cut(sentences, room):
                 result.append(self.window(sentences, group, first, last, first_group=number == 0))
         return result
 
     def groups(self, targets: Sequence[tuple[int, Tokens]]) -> list[list[tuple[int, Tokens]]]:
         """Numbered targets in groups that leave room for sentences; one empty group for none."""
-        room = int(self.encoding.max_tokens * self.encoding.target_share)
-        limit = min(self.encoding.max_target_tokens, room - 1)
+        room = self.encoding.wide_target_tokens
+        limit = min(self.encoding.max_target_tokens, self.encoding.target_tokens - 1)
         groups: list[list[tuple[int, Tokens]]] = [[]]
         filled = 0
         for number, whole in targets:
@@ -231,6 +244,11 @@ class WindowEncoder:
             groups[-1].append((number, tokens))
             filled += len(tokens.ids) + 1
         return groups
+
+    def size(self, group: Sequence[tuple[int, Tokens]]) -> int:
+        """Tokens that a window with this group of targets in front may have."""
+        more = front_tokens(group) - self.encoding.target_tokens
+        return self.encoding.max_tokens + max(more, 0)
 
     def cut(self, sentences: Sequence[Tokens], room: int) -> Iterator[tuple[int, int]]:
         """Ranges of owned sentences [first, last), each as long as `room` tokens and context allow.
@@ -268,7 +286,7 @@ class WindowEncoder:
         rows: list[tuple[int, Span, bool]] = []
         truncated: set[int] = set()
         in_group = dict(target_positions)
-        for number, tokens in self._fitted(sentences, first, last, len(ids)):
+        for number, tokens in self._fitted(sentences, first, last, self.size(group) - len(ids)):
             start = len(ids)
             ids += [*tokens.ids, self.special.sep]
             offsets += [*tokens.offsets, (-1, -1)]
@@ -289,10 +307,9 @@ class WindowEncoder:
         )
 
     def _fitted(
-        self, sentences: Sequence[Tokens], first: int, last: int, used: int
+        self, sentences: Sequence[Tokens], first: int, last: int, room: int
     ) -> list[tuple[int, Tokens]]:
         """The owned sentences and as much of their context as fits, in order."""
-        room = self.encoding.max_tokens - used
         chosen: list[tuple[int, Tokens]] = []
         for number in range(first, last):
             tokens = sentences[number].cut(max(room - 1, 1))
@@ -306,6 +323,11 @@ class WindowEncoder:
             chosen.insert(0, (number, tokens))
             room -= len(tokens.ids) + 1
         return chosen
+
+
+def front_tokens(group: Sequence[tuple[int, Tokens]]) -> int:
+    """Tokens of the targets in front of a window, each with the separator behind it."""
+    return sum(len(tokens.ids) + 1 for _, tokens in group)
 
 
 def pad(windows: Sequence[Window], pad_id: int) -> dict[str, NDArray[Any]]:

@@ -224,12 +224,12 @@ POSSESSIVE = re.compile(r"['’]s?$")
 QUOTATION_MARK = re.compile(r"[“”\"\n]|''|``|’’|‘‘")
 
 
-def is_saying(word: str) -> bool:
-    """Whether a word is a form of a verb of saying, and no noun with a capital."""
+def is_saying(word: str, *, nouns: bool = True) -> bool:
+    """Whether a word is a form of a verb of saying; those that are nouns as well only if wanted."""
     lowered = word.lower()
     bases = {lowered}
     if lowered.endswith(("s", "d")):
         bases |= {lowered[:-1], lowered[:-2]} if lowered[-2:] in ("es", "ed") else {lowered[:-1]}
-    if word != lowered and lowered[-2:] != "ed" and not NOUNS_TOO.isdisjoint(bases):
+    if not (nouns and word == lowered) and lowered[-2:] != "ed" and not NOUNS_TOO.isdisjoint(bases):
         return False
     return lowered in _FORMS or not _VERBS.isdisjoint(bases)
