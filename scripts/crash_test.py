@@ -3,8 +3,9 @@
     python scripts/crash_test.py MODEL --moments 25
     python scripts/crash_test.py MODEL --moments 25 --engine ray
 
-With engine=ray every second moment kills a worker instead of the whole job, beginning with one; the
-undisturbed job is of the local engine in both cases. Folders go into the working directory.
+With engine=ray every second moment kills a worker instead of the whole job, beginning with one,
+once a part is there. The moments are spread over the time that the engine takes undisturbed; what the
+local engine gives is what all must give. Folders go into the working directory.
 """
 
 from __future__ import annotations
@@ -37,20 +38,20 @@ def main() -> None:
     write_archive(Path("archive.jsonl"), options.articles)
     words = [sys.executable, str(TAG), f"model={options.model}", "input=archive.jsonl"]
     words += ["threads=1", "part_articles=10", "targets=[Kelm]"]
-    shutil.rmtree("undisturbed", ignore_errors=True)
-    job = start([*words, "output=undisturbed"])
-    wait_for_manifest(job, Path("undisturbed"))
-    began = time.monotonic()
-    finish(job)
-    seconds = time.monotonic() - began
+    undisturbed([*words, "engine=local", "output=undisturbed"])
     want = hashes(Path("undisturbed"))
+    words += [f"engine={options.engine}"]
+    to_first_part, seconds = undisturbed([*words, "output=timed"])
+    if hashes(Path("timed")) != want:
+        sys.exit(f"engine={options.engine} does not give what the local engine gives")
     chance = random.Random(options.seed)
-    words += [f"engine={options.engine}", "output=disturbed"]
+    words += ["output=disturbed"]
     different = 0
     for moment in range(options.moments):
         shutil.rmtree("disturbed", ignore_errors=True)
         kill_worker = options.engine == "ray" and moment % 2 == 0
-        told = disturb(words, kill_worker, chance.uniform(0, seconds))
+        longest = seconds - to_first_part if kill_worker else seconds
+        told = disturb(words, kill_worker, chance.uniform(0, longest))
         same = hashes(Path("disturbed")) == want
         different += not same
         print(f"{told}: {'equal' if same else 'DIFFERENT'}", flush=True)
@@ -58,18 +59,34 @@ def main() -> None:
     sys.exit(1 if different else 0)
 
 
+def undisturbed(words: list[str]) -> tuple[float, float]:
+    """Seconds that a job takes from its manifest to its first part, and to its end."""
+    folder = Path(words[-1].removeprefix("output="))
+    shutil.rmtree(folder, ignore_errors=True)
+    job = start(words)
+    wait_for_manifest(job, folder)
+    began = time.monotonic()
+    wait_for_part(job, folder)
+    to_first_part = time.monotonic() - began
+    finish(job)
+    return to_first_part, time.monotonic() - began
+
+
 def disturb(words: list[str], kill_worker: bool, delay: float) -> str:
-    """Run a job, kill it or a worker of it after a delay, and bring it to its end."""
+    """Run a job, kill it or a worker of it, and bring it to its end.
+
+    Args:
+        delay: in seconds, from the manifest on; from the first part on if a worker is killed.
+    """
     folder = Path("disturbed")
     job = start(words)
     wait_for_manifest(job, folder)
     victim: int | None = job.pid
     if kill_worker:
-        while not parts(folder) and job.poll() is None:
-            time.sleep(0.01)
+        wait_for_part(job, folder)
+    time.sleep(delay)
+    if kill_worker:
         victim = next(workers_of(job.pid), None)
-    else:
-        time.sleep(delay)
     there = len(parts(folder))
     if victim is not None and job.poll() is None:
         os.kill(victim, signal.SIGKILL)
@@ -100,6 +117,11 @@ def start(words: list[str]) -> subprocess.Popen[str]:
 def wait_for_manifest(job: subprocess.Popen[str], folder: Path) -> None:
     while not (folder / "manifest.json").is_file() and job.poll() is None:
         time.sleep(0.005)
+
+
+def wait_for_part(job: subprocess.Popen[str], folder: Path) -> None:
+    while not parts(folder) and job.poll() is None:
+        time.sleep(0.01)
 
 
 def finish(job: subprocess.Popen[str]) -> None:
