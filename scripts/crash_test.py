@@ -4,8 +4,8 @@
     python scripts/crash_test.py MODEL --moments 25 --engine ray
 
 With engine=ray every second moment kills a worker instead of the whole job, beginning with one,
-once a part is there. The moments are spread over the time that the engine takes undisturbed; what the
-local engine gives is what all must give. Folders go into the working directory.
+once a part is there. The moments are spread over the time that the engine takes undisturbed; what
+the local engine gives is what all must give. Folders go into the working directory.
 """
 
 from __future__ import annotations
