@@ -152,7 +152,7 @@ def test_another_seed_is_another_run(tiny_encoder: Path, tiny_model: Path, tmp_p
 
 
 def test_two_processes_share_the_work_and_reach_the_same(tiny_encoder: Path, tmp_path: Path):
-    more = ("evaluation.enabled=false", "trainer.arguments.num_train_epochs=2")
+    more = ("evaluation.enabled=false", "trainer.arguments.num_train_epochs=3")
     alone = train(
         composed(*tiny_overrides(tiny_encoder, tmp_path / "1"), *more, "trainer.batch_tokens=640")
     )
