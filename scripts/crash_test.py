@@ -38,12 +38,13 @@ def main() -> None:
     write_archive(Path("archive.jsonl"), options.articles)
     words = [sys.executable, str(TAG), f"model={options.model}", "input=archive.jsonl"]
     words += ["threads=1", "part_articles=10", "targets=[Kelm]"]
-    undisturbed([*words, "engine=local", "output=undisturbed"])
+    first, last = undisturbed([*words, "engine=local", "output=undisturbed"])
     want = hashes(Path("undisturbed"))
     words += [f"engine={options.engine}"]
-    first, last = undisturbed([*words, "output=timed"])
-    if hashes(Path("timed")) != want:
-        sys.exit(f"engine={options.engine} does not give what the local engine gives")
+    if options.engine != "local":
+        first, last = undisturbed([*words, "output=timed"])
+        if hashes(Path("timed")) != want:
+            sys.exit(f"engine={options.engine} does not give what the local engine gives")
     chance = random.Random(options.seed)
     words += ["output=disturbed"]
     different = 0
@@ -84,12 +85,10 @@ def disturb(words: list[str], kill_worker: bool, delay: float) -> str:
     folder = Path("disturbed")
     job = start(words)
     wait_for_manifest(job, folder)
-    victim: int | None = job.pid
     if kill_worker:
         wait_for_part(job, folder)
     time.sleep(delay)
-    if kill_worker:
-        victim = next(workers_of(job.pid), None)
+    victim = next(workers_of(job.pid), None) if kill_worker else job.pid
     there = len(parts(folder))
     if victim is not None and job.poll() is None:
         os.kill(victim, signal.SIGKILL)

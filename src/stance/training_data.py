@@ -184,10 +184,10 @@ class WindowDataset(Dataset[Row]):
             if not self._drawn(example):
                 continue
             group = self.encoder.groups(list(enumerate(example.targets)))[0]
-            front = 1 + front_tokens(group)
-            for first, last in self._cut(example):
+            front = front_tokens(group)
+            for first, last in self._cut(example, front):
                 self.index.append((number, first, last))
-                length = front + sum(len(t.ids) + 1 for t in example.sentences[first:last])
+                length = 1 + front + sum(len(t.ids) + 1 for t in example.sentences[first:last])
                 self.lengths.append(min(length, self.encoder.size(group)))
 
     def _drawn(self, example: Example) -> bool:
@@ -197,10 +197,12 @@ class WindowDataset(Dataset[Row]):
         rng = random.Random(f"{self.seed}/{self.epoch}/{example.key}/share")
         return rng.random() < share
 
-    def _cut(self, example: Example) -> list[tuple[int, int]]:
-        """Ranges of owned sentences; with `recut` the first one ends at a random place."""
+    def _cut(self, example: Example, front: int) -> list[tuple[int, int]]:
+        """Ranges of owned sentences behind so many tokens of targets.
+
+        With `recut` the first one ends at a random place.
+        """
         encoding = self.encoder.encoding
-        front = front_tokens(self.encoder.groups(list(enumerate(example.targets)))[0])
         if front and self.augmentation.foreign:
             front += front // len(example.targets)
         taken = 1 + min(front, encoding.target_tokens)
