@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -304,3 +307,19 @@ def test_any_text_gives_one_entry_per_sentence(
 def test_same_speaker(one: str, other: str, same: bool) -> None:
     assert same_speaker(one, other) is same
     assert same_speaker(other, one) is same
+
+
+def test_speakers_do_not_depend_on_the_seed_of_hashes() -> None:
+    script = """if True:
+        from stance.corpora import read_corpus
+        from stance.speakers import speakers
+        print([speakers(article) for article in read_corpus("starter", None, "train")])
+    """
+
+    def output(seed: int) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+        return subprocess.check_output([sys.executable, "-c", script], env=environment, text=True)
+
+    first = output(0)
+    assert first == output(1)
+    assert len(first) > 1000
