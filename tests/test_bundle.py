@@ -146,7 +146,6 @@ def test_labels_are_those_of_one_window_at_a_time(tagger, articles, tagged):
     assert equal_labels(alone.tag_many(articles), tagged) >= 99.8
 
 
-@pytest.mark.xfail(strict=True, reason="93 % (docs/evaluation.md, Targets that disturb)")
 def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):
     turned = [replace(a, targets=a.targets[::-1]) for a in articles]
     same = [
@@ -155,7 +154,8 @@ def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):
         for s, t in zip(a.sentences or (), b.sentences or (), strict=True)
         for before, after in zip(s.stance, t.stance[::-1], strict=True)
     ]
-    assert sum(same) / len(same) >= 0.99
+    assert len(same) > 500
+    assert all(same)
 
 
 @pytest.mark.xfail(strict=True, reason="89 % (docs/evaluation.md, Targets that disturb)")

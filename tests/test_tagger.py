@@ -104,6 +104,20 @@ def test_labels_do_not_depend_on_batch_size_or_order(tiny_model: Path, tagger: T
                     assert stance.score == pytest.approx(known.score, abs=1e-4)
 
 
+def test_the_order_of_targets_changes_no_probability(tagger: Tagger):
+    """So many that they are read in groups, two of them with the same text."""
+    texts = ("the ministry", "its spokesman, Miro Kantar", "the two witnesses", "Ostrava Selo")
+    targets = [{"kind": "entity", "text": f"{text} {n}"} for text in texts for n in range(9)]
+    targets += [{"kind": kind, "text": "the clinic"} for kind in ("entity", "claim")]
+    before = tagger.tag(TEXT, targets=targets)
+    for turned in (targets[::-1], targets[17:] + targets[:17]):
+        after = tagger.tag(TEXT, targets=turned)
+        places = [turned.index(target) for target in targets]
+        for old, new in zip(before.sentences or (), after.sentences or (), strict=True):
+            assert new.facets == old.facets
+            assert [new.stance[n].probs for n in places] == [stance.probs for stance in old.stance]
+
+
 @settings(max_examples=40)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
 def test_any_text_is_tagged_and_offsets_hold(tagger: Tagger, text: str):

@@ -244,12 +244,17 @@ class Tagger:
         return article
 
     def windows(self, article: Article) -> list[Window]:
-        """The windows of an article that has sentences; none without a sentence."""
+        """The windows of an article that has sentences; none without a sentence.
+
+        Targets stand in front from the shortest to the longest, whatever their order in the
+        article, so that their order changes no label.
+        """
         spans: list[Span] = [(s.start, s.end) for s in article.sentences or ()]
         if not spans:
             return []
         sentences = self.encoder.tokenize_sentences(article, spans)
         asked = [number for number, target in enumerate(article.targets) if not target.skipped]
+        asked.sort(key=lambda number: _reading_order(article.targets[number]))
         targets: dict[int, Tokens] = {}
         if asked:
             texts = self.encoder.tokenize_texts([article.targets[n].text for n in asked])
@@ -373,6 +378,11 @@ def all_heads(schema: Schema) -> frozenset[str]:
     """Names of everything a model of this schema can say."""
     facets = [facet.name for facet in schema.facets]
     return frozenset([*facets, "stance", *(f"spans/{track}" for track in schema.spans)])
+
+
+def _reading_order(target: Target) -> tuple[Any, ...]:
+    """By length, then by all that tells two targets of one article apart."""
+    return len(target.text), target.text, target.kind, target.mentions
 
 
 def _scatter(
