@@ -51,8 +51,9 @@ def test_every_data_file_is_known_to_these_tests():
         *(f"starter/{part}.jsonl" for part in PARTS),
         *(f"agreement/{side}.jsonl" for side in SIDES),
         *(f"annotations/{path.name}" for path in ANNOTATIONS),
-        # tests/test_further_targets.py looks into these.
+        # tests/test_further_targets.py and tests/test_soft_standoff.py look into these.
         *(f"further_targets/{name}.train.jsonl" for name in ("fakes", "polnear", "bbc", "basil")),
+        *(f"soft_labels/{name}.standoff.jsonl" for name in ("fakes", "polnear", "bbc", "basil")),
         "examples/ceasefire.jsonl",
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from stance.errors import RecordError, StanceError
 from stance.readers import duplicate, read_records
 from stance.records import Article, Target, with_targets, without_labels
 from stance.schema import Facet, Schema
+from stance.soft_standoff import SUFFIX, join_standoff, write_standoff
 from stance.tagger import Tagger, label_key
 from stance.training_data import SoftLabels
 from stance.writers import JsonlWriter
@@ -61,19 +62,28 @@ def write_soft_labels(cfg: DictConfig) -> Path:
     output = Path(str(cfg.output))
     output.mkdir(parents=True, exist_ok=True)
     for name, articles in load_part(cfg, "train", tagger.schema).items():
-        path = output / f"{name}.jsonl"
+        path = output / f"{name}{'.jsonl' if cfg.text else SUFFIX}"
         if path.is_file() and not cfg.overwrite:
             logger.info("%s: is there already and is kept (overwrite=true writes it anew)", path)
             continue
         bare = [without_labels(article) for article in articles if article.sentences]
         extra, seed = int(cfg.extra_targets), int(cfg.seed)
         asked = (with_extra_targets(article, extra, seed) for article in bare)
-        with JsonlWriter(path, probs=True) as writer:
-            for number, article in enumerate(tagger.tag_many(asked), 1):
-                writer.write(article)
-                if number % LOG_EVERY == 0 or number == len(bare):
-                    logger.info("%s: %d of %d articles", name, number, len(bare))
+        tagged = _logged(tagger.tag_many(asked), name, len(bare))
+        if cfg.text:
+            with JsonlWriter(path, probs=True) as writer:
+                for article in tagged:
+                    writer.write(article)
+        else:
+            write_standoff(path, zip(bare, tagged, strict=True), tagger.schema)
     return output
+
+
+def _logged(articles: Iterable[Article], name: str, count: int) -> Iterator[Article]:
+    for number, article in enumerate(articles, 1):
+        if number % LOG_EVERY == 0 or number == count:
+            logger.info("%s: %d of %d articles", name, number, count)
+        yield article
 
 
 def with_extra_targets(article: Article, number: int, seed: int) -> Article:
@@ -95,7 +105,8 @@ def load_soft_labels(
     """Join the soft labels of a folder to training articles.
 
     Args:
-        folder: holds `<corpus>.jsonl` or `<corpus>.parquet`; a corpus without a file has none.
+        folder: holds `<corpus>.jsonl`, `<corpus>.parquet` or, without text,
+            `<corpus>.standoff.jsonl`; a corpus without a file has none.
         articles: by corpus.
 
     Returns:
@@ -108,10 +119,11 @@ def load_soft_labels(
     joined = {name: list(part) for name, part in articles.items()}
     soft: dict[str, list[SoftLabels | None]] = {}
     for name, part in articles.items():
-        paths = (folder / f"{name}.jsonl", folder / f"{name}.parquet")
+        paths = [folder / f"{name}{suffix}" for suffix in (".jsonl", ".parquet", SUFFIX)]
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:
-            joined[name], soft[name] = join_soft_labels(part, path, schema)
+            join = join_standoff if path.name.endswith(SUFFIX) else join_soft_labels
+            joined[name], soft[name] = join(part, path, schema)
             found = sum(labels is not None for labels in soft[name])
             logger.info("%s: soft labels of %d of %d articles", path, found, len(part))
     if not soft:

@@ -40,6 +40,7 @@ from stance.evaluation import measure
 from stance.losses import LossWeights, SoftLoss, total_loss
 from stance.model import StanceConfig, StanceModel
 from stance.records import Article
+from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
 from stance.soft_labels import load_soft_labels
@@ -87,7 +88,8 @@ def train(cfg: DictConfig) -> Path:
     articles = load_part(cfg, "train", schema)
     soft: dict[str, list[SoftLabels | None]] = {}
     if cfg.corpus.soft_labels and soft_loss.weight:
-        folder = Path(str(cfg.corpus.soft_labels))
+        place = str(cfg.corpus.soft_labels)
+        folder = bundled("data/soft_labels") if place == "bundled" else Path(place)
         articles, soft = load_soft_labels(folder, articles, schema)
     selection = selection_part(cfg, schema)
     with TemporaryDirectory(prefix="stance-tokenizer-") as scratch:

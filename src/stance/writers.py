@@ -38,7 +38,7 @@ class JsonlWriter:
     def __init__(self, target: str | Path | BinaryIO, *, probs: bool = False) -> None:
         self._probs = probs
         self._stack = ExitStack()
-        self._stream = self._stack.enter_context(_output(target))
+        self._stream = self._stack.enter_context(output_stream(target))
 
     def write(self, article: Article) -> None:
         """Add one article."""
@@ -81,7 +81,7 @@ class ParquetWriter:
         self._waiting = 0
         self._batches: list[Any] = []
         self._stack = ExitStack()
-        stream = self._stack.enter_context(_output(target))
+        stream = self._stack.enter_context(output_stream(target))
         self._file = self._stack.enter_context(
             parquet.ParquetWriter(stream, self._columns, compression="zstd")
         )
@@ -188,7 +188,7 @@ def arrow_schema(schema: Schema) -> Any:
 
 
 @contextmanager
-def _output(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
+def output_stream(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
     """A binary stream; a file is written beside its place and moved there when all is well."""
     if not isinstance(target, (str, Path)):
         yield target
