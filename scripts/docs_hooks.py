@@ -27,4 +27,4 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Links out of `docs/` as links within the site."""
     for path, page in PAGES.items():
         markdown = markdown.replace(f"](../{path}", f"]({page}")
-    return markdown
+    return markdown.replace("](../docs/", "](../")

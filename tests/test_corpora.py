@@ -160,6 +160,21 @@ def test_newsmtsc_keeps_the_mentions(tmp_path: Path) -> None:
     assert sentence.facets == {}
 
 
+def test_imported_records_of_newsmtsc_and_polnear_are_read_as_they_are(tmp_path: Path) -> None:
+    newsmtsc(tmp_path, 2)
+    known = read_corpus("newsmtsc", tmp_path, "train")
+    write(tmp_path / "newsmtsc.train.jsonl", [article.to_dict() for article in known])
+    again = read_corpus("newsmtsc", tmp_path, "train") + read_corpus(
+        "newsmtsc", tmp_path, "selection"
+    )
+    assert set(ids(known)) <= set(ids(again))
+    assert [a for a in again if a.id in set(ids(known))] == known
+    write(tmp_path / "polnear-spans.dev.jsonl", [polnear_row()])
+    spans = read_corpus("polnear-spans", tmp_path, "dev")
+    write(tmp_path / "polnear-spans.dev.jsonl", [article.to_dict() for article in spans])
+    assert read_corpus("polnear-spans", tmp_path, "dev") == spans
+
+
 def test_newsmtsc_is_cut_between_articles(tmp_path: Path) -> None:
     newsmtsc(tmp_path)
     parts = {

@@ -13,8 +13,8 @@ from huggingface_hub import ModelCard
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from stance.card import cell, table, trained_corpora, write_card
-from stance.corpora import read_corpus
+from stance.card import cell, table, write_card
+from stance.corpora import read_corpus, trained_corpora
 from stance.errors import StanceError
 from stance.figures import DOTS_PER_INCH, SIZE, draw_confusion, draw_figures
 from stance.report import evaluate, evaluate_model

@@ -13,7 +13,6 @@ from conftest import REPOSITORY, tiny_overrides
 
 def test_a_killed_sweep_goes_on_from_its_storage(tiny_encoder: Path, tmp_path: Path):
     optuna = pytest.importorskip("optuna")
-    (tmp_path / "outputs" / "sweeps").mkdir(parents=True)
     overrides = [o for o in tiny_overrides(tiny_encoder, tmp_path) if not o.startswith("output=")]
     command = [
         sys.executable,

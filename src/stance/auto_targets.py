@@ -78,7 +78,7 @@ MEDIA = frozenset("agency journal news observatory post radio television times t
 SENTENCE_END = re.compile(r"[.!?][”\"']?\s|\n")
 WORD = re.compile(r"[^\W_][\w’'.\-]*")
 GROUP = re.compile(
-    r"\b((?:(?:(?:[A-Z]\.)+|[A-Z][\w\-]*(?:['’]s?)?|"
+    r"\b((?:(?:(?:[A-Z]\.){1,9}|[A-Z][\w\-]{0,40}(?:['’]s?)?|"
     + "|".join(sorted(KINDS))
     + r") ){0,3})("
     + "|".join(sorted(GROUPS))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stance.corpora import CORPORA
+from stance.corpora import CORPORA, trained_corpora
 from stance.errors import require
 from stance.evaluation import MIN_POSITIVES
 from stance.schema import Schema
@@ -47,7 +47,7 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
     config = training.get("config", {})
     name = str(config.get("name") or folder.resolve().name)
     parts = [
-        _metadata(name, corpora, config, metrics),
+        _metadata(name, corpora, training, metrics),
         f"# {name}\n\n" + _purpose(schema),
         "## Use\n\n" + _use(),
         "## Training data\n\n" + _data(corpora, training),
@@ -63,17 +63,15 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
     return path
 
 
-def trained_corpora(training: Mapping[str, Any]) -> list[str]:
-    """Names of the corpora that a run was trained on; PolNeAR's spans come with its articles."""
-    names = [str(name) for name in training.get("run", {}).get("articles", {})]
-    corpus = training.get("config", {}).get("corpus", {})
-    if "polnear" in names and corpus.get("polnear_spans") and "polnear-spans" not in names:
-        names.append("polnear-spans")
-    return names
+def _encoder(training: Mapping[str, Any]) -> Any:
+    """Name of the encoder that was trained, or that the model trained on from began with."""
+    if before := training.get("run", {}).get("started_from"):
+        return before.get("encoder")
+    return training.get("config", {}).get("encoder", {}).get("name")
 
 
 def _metadata(
-    name: str, corpora: Sequence[str], config: Mapping[str, Any], metrics: Mapping[str, Any]
+    name: str, corpora: Sequence[str], training: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> str:
     """The YAML block, in the form of `huggingface_hub.ModelCardData`."""
     hub = require("huggingface_hub", "train")
@@ -85,7 +83,7 @@ def _metadata(
         "model_name": name,
     }
     # Owner and name; a local path is of no use to a reader.
-    encoder = str(config.get("encoder", {}).get("name") or "")
+    encoder = str(_encoder(training) or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", encoder) and not Path(encoder).exists():
         fields["base_model"] = encoder
     if restricted(corpora):
@@ -258,7 +256,8 @@ def _run(training: Mapping[str, Any]) -> str:
     trainer = config.get("trainer", {})
     arguments = trainer.get("arguments", {})
     settings = {
-        "encoder": config.get("encoder", {}).get("name"),
+        "trained on from": (run.get("started_from") or {}).get("model"),
+        "encoder": _encoder(training),
         "seed": config.get("seed"),
         "epochs at most": arguments.get("num_train_epochs"),
         "steps": run.get("steps"),

@@ -129,7 +129,15 @@ def _hydra(command: str, words: list[str]) -> None:
 
 def _tag(options: argparse.Namespace) -> int:
     from stance.auto_targets import AUTO
-    from stance.jobs import Counts, label, output_format, read_inputs, tag_files
+    from stance.jobs import (
+        Counts,
+        check_apart,
+        label,
+        open_rejects,
+        output_format,
+        read_inputs,
+        tag_files,
+    )
     from stance.tagger import Tagger
 
     claims = [{"kind": "claim", "text": claim} for claim in options.claim]
@@ -164,8 +172,11 @@ def _tag(options: argparse.Namespace) -> int:
         counts = Counts()
         is_page = format == "html"
         writer = PageWriter(options.output, tagger.schema) if is_page else TableWriter()
-        for article in label(tagger, read_inputs(options.input, counts), targets, counts):
-            writer.write(article)
+        check_apart(options.input, options.output)
+        with open_rejects(options.rejects, options.input) as rejected:
+            articles = read_inputs(options.input, counts, rejected)
+            for article in label(tagger, articles, targets, counts):
+                writer.write(article)
     else:
         counts = tag_files(
             tagger,

@@ -86,7 +86,8 @@ def load_part(cfg: DictConfig, part: str, schema: Schema) -> dict[str, list[Arti
 def _own_part(cfg: DictConfig, part: str, schema: Schema) -> list[Article]:
     """A part of the user's own files; without files of its own, selection and dev are cut off.
 
-    Tenths of the articles by the hash of id and text: one is the selection, one the dev part.
+    Tenths of the texts by their hash: one is the selection, one the dev part. Rows of one text,
+    such as those of a sentence with several targets, stay together.
     """
     files = plain(cfg.corpus.files)
     unknown = set(files) - {"train", "selection", "dev", "test"}
@@ -106,16 +107,13 @@ def _own_part(cfg: DictConfig, part: str, schema: Schema) -> list[Article]:
         raise StanceError("corpus.files.train: want the path of your labelled articles")
     articles = read("train")
     cuts = [name for name in ("selection", "dev") if not files.get(name)]
-    order = sorted(
-        range(len(articles)), key=lambda i: group_hash(f"{articles[i].id}/{articles[i].text}")
-    )
-    size = -(-len(articles) // 10)
-    if len(articles) <= size * len(cuts):
-        raise StanceError(
-            f"corpus.files.train: {len(articles)} articles are too few to cut parts from"
-        )
-    own: dict[str, list[int]] = {}
-    for number, name in enumerate(cuts):
-        own[name] = order[number * size : (number + 1) * size]
-    own["train"] = order[len(cuts) * size :]
-    return [articles[i] for i in sorted(own.get(part, []))]
+    texts = sorted({article.text for article in articles}, key=group_hash)
+    size = -(-len(texts) // 10)
+    if len(texts) <= size * len(cuts):
+        raise StanceError(f"corpus.files.train: {len(texts)} texts are too few to cut parts from")
+    where = {
+        text: name
+        for number, name in enumerate(cuts)
+        for text in texts[number * size : (number + 1) * size]
+    }
+    return [article for article in articles if where.get(article.text, "train") == part]

@@ -105,6 +105,8 @@ def _dated(row: Mapping[str, Any]) -> Article:
 
 
 def _polnear_spans(row: Mapping[str, Any]) -> Article:
+    if "sentences" in row:  # as `stance.importers` gives it
+        return Article.from_dict({**row, "publisher": "polnear"})
     text = row["text"]
     sentences = tuple(Sentence(start, end, text[start:end]) for start, end in segment(text))
     article = Article.from_dict({"text": text, "id": row["id"], "publisher": "polnear"})
@@ -113,6 +115,8 @@ def _polnear_spans(row: Mapping[str, Any]) -> Article:
 
 
 def _newsmtsc(row: Mapping[str, Any]) -> Article:
+    if "sentences" in row:  # as `stance.importers` gives it
+        return Article.from_dict({**row, "publisher": "newsmtsc"})
     text = row["text"]
     targets = [
         {"text": target["mention"], "mentions": [[target["start"], target["end"]]]}
@@ -268,6 +272,7 @@ def read_files(paths: Sequence[str | Path], schema: Schema) -> list[Article]:
         for line, row in read_records(Path(path)):
             try:
                 articles.append(_own(row, schema))
+                _check_article(articles[-1], schema)
             except RecordError as error:
                 raise error.at(path, line) from None
     names = [facet.name for facet in schema.facets]
@@ -328,30 +333,37 @@ def _parse_label(value: object, labels: Sequence[str | bool]) -> object:
 
 def check_labels(articles: Iterable[Article], schema: Schema, where: str) -> None:
     """Raise `StanceError` for the first label that the schema does not have."""
-    facets = {facet.name: facet for facet in schema.facets}
     for number, article in enumerate(articles):
-        place = f"{where}: article {article.id or number}"
-        for position, sentence in enumerate(article.sentences or ()):
-            for name in facets.keys() & sentence.extra.keys():
-                found = repr(sentence.extra[name])
-                raise StanceError(f"{place}: sentences[{position}].{name}: {found} is not a label")
-            for name, label in sentence.facets.items():
-                facet = facets.get(name)
-                if facet is None:
-                    continue
-                try:
-                    for value in labels_of(label):
-                        facet.index(value)
-                    if facet.kind == "single" and isinstance(label.label, tuple):
-                        raise StanceError(f"facet {name!r} takes one label, not a list")
-                except StanceError as error:
-                    raise StanceError(f"{place}: sentences[{position}].{name}: {error}") from None
-            for stance in sentence.stance:
-                if stance.label not in schema.stance:
-                    raise StanceError(
-                        f"{place}: sentences[{position}].stance: {stance.label!r} is not one of "
-                        f"{', '.join(schema.stance)}"
-                    )
+        try:
+            _check_article(article, schema)
+        except RecordError as error:
+            raise StanceError(f"{where}: article {article.id or number}: {error}") from None
+
+
+def _check_article(article: Article, schema: Schema) -> None:
+    """Raise `RecordError` naming the field of the first label that the schema does not have."""
+    facets = {facet.name: facet for facet in schema.facets}
+    for position, sentence in enumerate(article.sentences or ()):
+        place = f"sentences[{position}]"
+        for name in facets:
+            if name in sentence.extra:
+                reason = f"{sentence.extra[name]!r} is not a label"
+                raise RecordError(reason, field=f"{place}.{name}")
+        for name, label in sentence.facets.items():
+            facet = facets.get(name)
+            if facet is None:
+                continue
+            try:
+                for value in labels_of(label):
+                    facet.index(value)
+                if facet.kind == "single" and isinstance(label.label, tuple):
+                    raise StanceError(f"facet {name!r} takes one label, not a list")
+            except StanceError as error:
+                raise RecordError(str(error), field=f"{place}.{name}") from None
+        for stance in sentence.stance:
+            if stance.label not in schema.stance:
+                reason = f"{stance.label!r} is not one of {', '.join(schema.stance)}"
+                raise RecordError(reason, field=f"{place}.stance")
 
 
 def labels_of(label: Label) -> tuple[str | bool, ...]:
@@ -415,3 +427,16 @@ def load_dataset(name: str, folder: str | Path | None = None) -> DatasetDict:
         }
     )
     return result
+
+
+def trained_corpora(training: Mapping[str, Any]) -> list[str]:
+    """Names of the corpora that a model learned from, by its `training.json`.
+
+    PolNeAR's spans come with its articles; those of the model that it started from count too.
+    """
+    names = [str(name) for name in training.get("run", {}).get("articles", {})]
+    corpus = training.get("config", {}).get("corpus", {})
+    if "polnear" in names and corpus.get("polnear_spans") and "polnear-spans" not in names:
+        names.append("polnear-spans")
+    before = (training.get("run", {}).get("started_from") or {}).get("corpora", ())
+    return [*names, *(name for name in before if name not in names)]

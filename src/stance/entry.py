@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from stance.errors import StanceError, require
@@ -22,7 +23,7 @@ def run(
 
     A `StanceError` is printed as one sentence, and the exit status is 1.
     """
-    hydra = require("hydra", "train")
+    hydra = require("hydra", "jobs" if config_name == "tag" else "train")
     if arguments is not None:
         sys.argv = [f"stance {config_name}", *arguments]
 
@@ -44,6 +45,8 @@ def train(arguments: list[str] | None = None) -> None:
 
     What a sweeper is given back is the best score on the selection part.
     """
+    if any("sweep=" in word for word in arguments or sys.argv):
+        Path("outputs/sweeps").mkdir(parents=True, exist_ok=True)  # for the sweep's database
 
     def train_and_evaluate(cfg: Any) -> float:
         from stance.training import read_training

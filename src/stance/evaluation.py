@@ -274,8 +274,8 @@ def headline_parts(tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, int]]
     """The figures that stand for a model, each with the (task, label) whose F1 it is the mean of.
 
     Tags macro-F1, each facet's macro-F1, the F1 of true for facets of false and true, stance
-    macro-F1, favor/against F1 (mean of the two), the F1 of each span track and multi label, and of
-    speakers (over all sentences, the narrator's included).
+    macro-F1, favor/against F1 (mean of the two), the F1 of each span track and multi label (and the
+    macro-F1 of the facet), and of speakers (over all sentences, the narrator's included).
     """
     parts: dict[str, list[tuple[str, int]]] = {}
     tags = [(name, 1) for name in tasks if name.startswith("tags/")]
@@ -298,6 +298,8 @@ def headline_parts(tasks: Mapping[str, Task]) -> dict[str, list[tuple[str, int]]
                 parts[f"{name}_f1"] = [(name, 1)]
         elif not name.startswith("tags/"):
             parts[f"{name.replace('/', '_')}_f1"] = [(name, 1)]
+            if not name.startswith("spans/"):
+                parts.setdefault(f"{name.split('/')[0]}_macro_f1", []).append((name, 1))
     return parts
 
 

@@ -255,8 +255,12 @@ class Ledger:
     ) -> list[Row]:
         """Who alleges what about whom: sentences with the tag and a stance, by target and speaker.
 
-        The arguments are those of `table`.
+        The arguments and errors are those of `table`; another tag in `where` is an error, too.
         """
+        if where.tag not in (None, ALLEGATION):
+            raise StanceError(
+                f"allegations have the tag {ALLEGATION!r}: leave out the tag {where.tag!r}"
+            )
         rows = self.table(
             "speaker",
             replace(where, tag=ALLEGATION),
@@ -407,8 +411,11 @@ def _figure(
     low, high = _interval(counts, articles, random, resamples)
     if expected is None:
         return Figure(int(count), low, high, None, None, None)
+    # What rounding took from the articles' sums goes back to their total.
+    lost = expected - sum(value * number for value, number in expected_counts.items())
     between = _interval(expected_counts, articles, random, resamples)
-    return Figure(int(count), low, high, round(expected, 3), *between)
+    below, above = (round(bound + lost, 3) for bound in between)
+    return Figure(int(count), low, high, round(expected, 3), below, above)
 
 
 def _interval(
@@ -449,8 +456,9 @@ def _parquet_files(output: Path, folder: Path) -> list[Path]:
         raise StanceError(f"{output}: want a .parquet or .jsonl file, or a folder of them")
     for number, file in enumerate(lines):
         with ParquetWriter(folder / f"{number:06}.parquet", DEFAULT) as writer:
-            for article in read_articles(file):
-                writer.write(article)
+            for row, article in enumerate(read_articles(file), 1):
+                known = article.id is not None
+                writer.write(article if known else replace(article, id=f"{file}:{row}"))
     return [folder / f"{number:06}.parquet" for number in range(len(lines))]
 
 

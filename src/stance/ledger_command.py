@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from stance.errors import StanceError
-from stance.ledger import By, Evidence, Ledger, Row, Where, write_csv
+from stance.ledger import ALLEGATION, By, Evidence, Ledger, Row, Where, write_csv
 from stance.ledger_page import shown, write_page
 
 TABLES = (*get_args(By), "allegations")
@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
 def _names(options: argparse.Namespace, otherwise: Sequence[str]) -> Sequence[str]:
     if options.by:
         return [options.by]
+    if options.tag not in (None, ALLEGATION):
+        otherwise = [name for name in otherwise if name != "allegations"]
     return [] if options.sentences else otherwise
 
 

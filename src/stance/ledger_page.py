@@ -72,7 +72,8 @@ class Pages:
         """
         name = page_name(evidence.article)
         path = self.folder / f"{name}.html"
-        if names[name] > 1 or not path.is_file():
+        again = self.folder / f"{name}-2.html"  # written where two articles had this name
+        if names[name] > 1 or again.is_file() or not path.is_file():
             return None
         try:
             way = os.path.relpath(path.resolve(), self.here.resolve().parent)
@@ -119,8 +120,10 @@ def render(ledger: Ledger, where: Where = EVERYTHING, *, pages: Pages | None = N
     """The page as a string; see `write_page`."""
     targets = ledger.table("target", where, limit=TABLE + 1)
     more_targets, targets = len(targets) > TABLE, targets[:TABLE]
+    asked = where.tag in (None, ALLEGATION)
     alleged = [
-        (row, _quoted(ledger, where, row)) for row in ledger.allegations(where, limit=ALLEGATIONS)
+        (row, _quoted(ledger, where, row))
+        for row in (ledger.allegations(where, limit=ALLEGATIONS) if asked else ())
     ]
     found = list(ledger.sentences(where, limit=SENTENCES + 1, surest=True))
     more_sentences, found = len(found) > SENTENCES, sorted(found[:SENTENCES], key=_order)
@@ -138,7 +141,7 @@ def render(ledger: Ledger, where: Where = EVERYTHING, *, pages: Pages | None = N
         "<main>",
         *_targets(targets, more_targets),
         *_groups(ledger, where, charted),
-        *_allegations(alleged, link),
+        *_allegations(alleged, link, asked=asked),
         '<section id="sentences"><h2 tabindex="-1">The sentences</h2>',
         _told_sentences(more_sentences),
         filters(
@@ -270,9 +273,13 @@ def _in_time(rows: list[Row], by: By) -> list[Row]:
     return sorted(rows, key=lambda row: row.by or "~") if by == "month" else rows
 
 
-def _allegations(alleged: Sequence[tuple[Row, Sequence[Evidence]]], link: Any) -> Iterator[str]:
+def _allegations(
+    alleged: Sequence[tuple[Row, Sequence[Evidence]]], link: Any, *, asked: bool
+) -> Iterator[str]:
     yield '<section id="allegations"><h2>Who alleges what about whom</h2>'
-    if not alleged:
+    if not asked:
+        yield "<p>This page is about sentences with another tag.</p>"
+    elif not alleged:
         yield "<p>No allegation takes a stance toward a target.</p>"
     for row, sentences in alleged:
         who = row.by or "Unnamed speakers"

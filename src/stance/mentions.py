@@ -7,6 +7,7 @@ one that is not only costs time.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 from functools import lru_cache
 
@@ -22,6 +23,7 @@ UNTELLING = frozenset(
 
 _WORD = re.compile(r"[^\W_]+")
 _DOTTED = re.compile(r"\b(?:[A-Z]\.){2,}")
+_MARKS = re.compile("[\u0300-\u036f]+")
 
 
 def skip_unmentioned(article: Article) -> Article:
@@ -81,7 +83,8 @@ def _acronym(word: str) -> bool:
 
 
 def _undotted(text: str) -> str:
-    """U.S. as US."""
+    """U.S. as US, Erdoğan as Erdogan, however its letters are composed."""
+    text = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", text)))
     return _DOTTED.sub(lambda match: match.group().replace(".", ""), text)
 
 

@@ -27,7 +27,10 @@ OnError = Callable[[RecordError], None]
 
 
 def read_articles(
-    source: str | Path | BinaryIO, *, on_error: OnError | None = None
+    source: str | Path | BinaryIO,
+    *,
+    on_error: OnError | None = None,
+    seen: dict[str, str] | None = None,
 ) -> Iterator[Article]:
     """Articles of a file, of every readable file in a folder, or of a JSONL stream, one by one.
 
@@ -35,13 +38,14 @@ def read_articles(
         source: a path, a glob, a URL (extra `remote`), or an open binary stream of JSON lines such
             as `sys.stdin.buffer`.
         on_error: is given each broken record, and reading goes on; without it the first is raised.
+        seen: ids of articles that were read before, with their places; gets those read now.
 
     Raises:
         StanceError: the path is missing or of an unknown kind, or a folder has nothing to read.
         RecordError: naming file, line, field and reason; also for a file that holds no record (a
             stream may be empty, and so may a Parquet file).
     """
-    seen: dict[str, str] = {}
+    seen = {} if seen is None else seen
     for record in _records(source):
         try:
             article = record.make()
@@ -155,6 +159,8 @@ def read_slice(part: Slice) -> Iterator[Record]:
             raise RecordError("the file is empty")
     except RecordError as error:
         yield Record(place, error.line, None, partial(_fail, error))
+    except OSError as error:
+        raise StanceError(f"{place}: cannot be read: {error.strerror or error}") from error
 
 
 class _Row(NamedTuple):
@@ -365,7 +371,8 @@ def _csv_record(header: list[str], cells: list[str]) -> dict[str, Any]:
         try:
             cell.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise RecordError(f"invalid UTF-8 at character {error.start}", field=name) from None
+            field = name.encode("utf-8", "backslashreplace").decode()
+            raise RecordError(f"invalid UTF-8 at character {error.start}", field=field) from None
         if cell == "" and name != "text":
             continue
         if name in JSON_COLUMNS:
@@ -405,6 +412,8 @@ def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
                 skipped = 0 if batch is None else min(max(0, part.start - number), batch.num_rows)
                 rows = [] if batch is None else batch.slice(skipped).to_pylist()
             except (pyarrow.ArrowException, OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise  # the disk's mistake: those of Arrow have no number
                 reason = f"not Parquet from here on: {error}"
                 raise RecordError(reason, path=part.path, line=number + 1) from None
             if batch is None:

@@ -62,7 +62,7 @@ class TorchRuntime:
             dtype: float32, bfloat16 (autocast), or auto: bfloat16 where the processor has it.
 
         Raises:
-            StanceError: the folder's weights cannot be read.
+            StanceError: the folder's weights cannot be read, or there is no such device.
             MissingExtra: torch or transformers is not installed.
         """
         torch = require("torch", "train")
@@ -81,9 +81,13 @@ class TorchRuntime:
                 device = "cuda"
             elif torch.backends.mps.is_available():
                 device = "mps"
+        try:
+            model = model.to(torch.device(device))
+        except (AssertionError, RuntimeError) as error:
+            raise StanceError(f"device={device} cannot be used: {error}") from error
         if dtype == "auto":
             dtype = "bfloat16" if has_bfloat16(device) else "float32"
-        return cls(model.to(torch.device(device)), bfloat16=dtype == "bfloat16")
+        return cls(model, bfloat16=dtype == "bfloat16")
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch, as float32 arrays."""

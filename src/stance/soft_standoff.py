@@ -1,10 +1,10 @@
 """Takes soft labels of published articles; keeps them without text, and joins them to the articles.
 
 `data/soft_labels/<corpus>.standoff.jsonl` begins with a line that names the labels of each facet
-and of stance. Then comes an article a line: its id, the SHA-256 of its text, the number of its
-sentences and of its targets, `further` targets (see `stance.standoff.apart`), and probabilities in
-thousandths: of each sentence for a facet, of each sentence and target for stance. The last label of
-those that exclude one another is left out; it has what is left of 1000.
+and of stance. Then comes an article a line: its id, the SHA-256 of its text, a hash of its targets
+and of where its sentences are, `further` targets (see `stance.standoff.apart`), and probabilities
+in thousandths: of each sentence for a facet, of each sentence and target for stance. The last label
+of those that exclude one another is left out; it has what is left of 1000.
 """
 
 from __future__ import annotations
@@ -50,22 +50,39 @@ def standoff_row(article: Article, tagged: Article, schema: Schema) -> dict[str,
     Args:
         article: as it is trained on.
         tagged: the same with a model's probabilities; its targets begin with those of `article`.
+
+    Raises:
+        StanceError: the article has no id to be joined by.
     """
+    if article.id is None:
+        start = article.text[:20]
+        raise StanceError(f"the article {start!r} has no id to be joined by; set text=true")
     sentences, own = tagged.sentences or (), len(article.targets)
     *facets, stances = _facets(schema)
+    has_stances = all(len(sentence.stance) == len(tagged.targets) for sentence in sentences)
     return {
         "id": article.id,
         "sha256": sha256(article.text),
-        "sentences": len(sentences),
-        "targets": own,
+        "layout": layout(article),
         "further": [apart(target.text, article.text) for target in tagged.targets[own:]],
         **{
             facet.name: [_thousandths(s.facets[facet.name].probs, facet) for s in sentences]
             for facet in facets
             if all(facet.name in s.facets for s in sentences)
         },
-        "stance": [[_thousandths(s.probs, stances) for s in row.stance] for row in sentences],
+        **(
+            {"stance": [[_thousandths(s.probs, stances) for s in row.stance] for row in sentences]}
+            if has_stances
+            else {}
+        ),
     }
+
+
+def layout(article: Article) -> str:
+    """A hash of an article's targets, in their order, and of where its sentences are."""
+    targets = [[target.kind, target.text] for target in article.targets]
+    sentences = [[sentence.start, sentence.end] for sentence in article.sentences or ()]
+    return sha256(json.dumps([targets, sentences]))[:16]
 
 
 def join_standoff(
@@ -74,8 +91,9 @@ def join_standoff(
     """Join the lines of a file to articles by id; see `stance.soft_labels.join_soft_labels`.
 
     Raises:
-        StanceError: naming the file, for other labels than the schema's; naming the line too, where
-            the article has another text, other sentences or other targets than those labelled.
+        StanceError: naming the file, for other labels than the schema's, or if no line is of one of
+            the articles; naming the line too, where the article has another text, other sentences
+            or other targets than those labelled.
     """
     rows = iter(read_records(path))
     first = next(rows, (1, {}))[1].get("labels")
@@ -103,21 +121,23 @@ def join_standoff(
                 raise RecordError(f"not soft labels: {error!r}", path=path, line=line) from error
         joined.append(article)
         soft.append(labels)
+    if all(labels is None for labels in soft):
+        raise StanceError(f"{path}: no line is of an article that is trained on")
     return joined, soft
 
 
 def _join(
     article: Article, row: Mapping[str, Any], known: Sequence[Facet], schema: Schema
 ) -> tuple[Article, SoftLabels]:
-    count = len(article.sentences or ())
-    if sha256(article.text) != row["sha256"] or count != row["sentences"]:
+    if sha256(article.text) != row["sha256"]:
         raise RecordError(f"article {article.id} is not the text that was labelled", field="sha256")
-    if len(article.targets) != row["targets"]:
+    if layout(article) != row["layout"]:
         raise RecordError(
-            f"article {article.id} has {len(article.targets)} targets, {row['targets']} were "
-            "labelled; set corpus.further_targets as it was, or corpus.soft_labels=null",
-            field="targets",
+            f"article {article.id} has other targets or sentences than those that were labelled; "
+            "set corpus.further_targets as it was, or corpus.soft_labels=null",
+            field="layout",
         )
+    count = len(article.sentences or ())
     further = [Target(together(target, article.text)) for target in row["further"]]
     article = with_targets(article, further)
     soft = SoftLabels.unknown(count, len(article.targets), schema)
@@ -125,7 +145,7 @@ def _join(
     for facet, part in schema.slices():
         if facet.name in names and facet.name in row:
             soft.facets[:, part] = _probabilities(row[facet.name], facet, (count,))
-    if "stance" in names:
+    if "stance" in names and "stance" in row:
         shape = (count, len(article.targets))
         soft.stance[:] = _probabilities(row["stance"], Facet("stance", schema.stance), shape)
     return article, soft

@@ -21,14 +21,18 @@ BUFFER = 1 << 20
 BLOCK = 8 << 20
 """Bytes that fsspec fetches at a time."""
 
-STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+STAMPS = (
+    *("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "Last-Modified"),
+    "created",
+)
 """What the file systems of fsspec call the thing that changes when a file does."""
 
 
 @dataclass(frozen=True)
 class File:
     """A file: its path or URL, its name inside the folder or glob that it was found in (else its
-    own), its size in bytes, and a stamp that changes when its content does.
+    own), its size in bytes (-1 where a server does not tell), and a stamp that changes when its
+    content does.
     """
 
     path: str
@@ -53,7 +57,7 @@ def list_files(entry: str, suffixes: Sequence[str]) -> list[File]:
         StanceError: there is nothing of that name, or nothing of these endings in it.
         MissingExtra: a URL, without fsspec or what it needs for this protocol.
     """
-    found, single = _list_url(entry) if is_url(entry) else _list_local(entry)
+    found, single = _list_url(entry, suffixes) if is_url(entry) else _list_local(entry)
     wanted = [file for file in found if suffix_of(file.path) in suffixes]
     if not wanted:
         trouble = "want a file ending" if single else "no file in this folder ends"
@@ -144,15 +148,18 @@ def _local_files(paths: Sequence[str], root: str) -> Iterator[File]:
             yield File(path, name, status.st_size, str(status.st_mtime_ns))
 
 
-def _list_url(entry: str) -> tuple[list[File], bool]:
+def _list_url(entry: str, suffixes: Sequence[str]) -> tuple[list[File], bool]:
     system, name = _remote(entry)
     try:
         if glob.has_magic(name):
             found, root, single = system.glob(name, detail=True), _fixed(name), False
-        elif system.isdir(name):
+        elif not _is_page(name, suffixes) and system.isdir(name):
             found, root, single = system.find(name, detail=True), name, False
         else:
-            found, root, single = {name: system.info(name)}, str(PurePosixPath(name).parent), True
+            found, root, single = {name: system.info(name)}, name.rpartition("/")[0], True
+        found = {
+            path: system.info(path) if _lacks_size(info) else info for path, info in found.items()
+        }
     except FileNotFoundError:
         raise StanceError(f"{entry}: there is no such file or folder") from None
     except Exception as error:  # every protocol has exceptions of its own
@@ -161,12 +168,22 @@ def _list_url(entry: str) -> tuple[list[File], bool]:
         File(
             system.unstrip_protocol(path),
             path.removeprefix(root).lstrip("/"),
-            int(info.get("size") or 0),
+            -1 if info.get("size") is None else int(info["size"]),
             _stamp(info),
         )
         for path, info in found.items()
         if info.get("type") == "file"
     ], single
+
+
+def _is_page(name: str, suffixes: Sequence[str]) -> bool:
+    """Whether a name is a file's on a web server, where a page with links looks like a folder."""
+    return name.startswith("http") and suffix_of(name) in suffixes
+
+
+def _lacks_size(info: Mapping[str, Any]) -> bool:
+    """Whether a listing does not tell a file's size, as those of web servers do not."""
+    return info.get("type") == "file" and info.get("size") is None
 
 
 def _remote(url: str) -> tuple[Any, str]:

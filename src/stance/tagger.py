@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stance.auto_targets import add_targets
 from stance.calibration import Calibration
-from stance.errors import StanceError
+from stance.errors import RecordError, StanceError
 from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.resources import bundled
@@ -185,7 +185,7 @@ class Tagger:
             RecordError: the record or a target is broken.
             StanceError: `targets` is another string than "auto".
         """
-        return next(self.tag_many([article], targets))
+        return next(self._tag([self._prepare(article)], targets))
 
     def tag_many(
         self,
@@ -194,11 +194,25 @@ class Tagger:
     ) -> Iterator[Article]:
         """Label a stream of articles; yields them in order and reads only some windows ahead.
 
-        Arguments and errors are those of `tag`.
+        Arguments and errors are those of `tag`; a broken record is named by its number from 1, and
+        those before it come out first.
         """
-        prepared = (add_targets(self._prepare(article), targets) for article in articles)
-        for article, logits in self.logits(map(skip_unmentioned, prepared)):
+        return self._tag(self._numbered(articles), targets)
+
+    def _tag(
+        self, articles: Iterable[Article], targets: Sequence[str | Mapping[str, Any] | Target]
+    ) -> Iterator[Article]:
+        prepared = (skip_unmentioned(add_targets(article, targets)) for article in articles)
+        for article, logits in self.logits(prepared):
             yield self._label(article, logits)
+
+    def _numbered(self, articles: Iterable[str | Mapping[str, Any] | Article]) -> Iterator[Article]:
+        for number, article in enumerate(articles, 1):
+            try:
+                prepared = self._prepare(article)
+            except RecordError as error:
+                raise error.at("article", number) from None
+            yield prepared
 
     def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
         """The articles, with sentences, and their raw logits (before calibration), in order.
@@ -209,19 +223,36 @@ class Tagger:
         running: Future[list[tuple[Article, ArticleLogits]]] | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="stance-model") as model:
             for chunk in self._chunks(articles):
-                following = model.submit(self._run, chunk)
+                following = None if isinstance(chunk, Exception) else model.submit(self._run, chunk)
                 if running is not None:
                     yield from running.result()
                 running = following
+                if isinstance(chunk, Exception):
+                    raise chunk
             if running is not None:
                 yield from running.result()
 
-    def _chunks(self, articles: Iterable[Article]) -> Iterator[list[tuple[Article, list[Window]]]]:
-        """The articles with their windows, `LOOK_AHEAD` windows or a few more at a time."""
+    def _chunks(
+        self, articles: Iterable[Article]
+    ) -> Iterator[list[tuple[Article, list[Window]]] | Exception]:
+        """The articles with their windows, `LOOK_AHEAD` windows or a few more at a time.
+
+        An error of the stream comes last, when what was read before it has been given.
+        """
         chunk: list[tuple[Article, list[Window]]] = []
         waiting = 0
-        for article in articles:
-            windows = self.windows(article)
+        stream = iter(articles)
+        while True:
+            try:
+                article = next(stream, None)
+                if article is None:
+                    break
+                windows = self.windows(article)
+            except Exception as error:
+                if chunk:
+                    yield chunk
+                yield error
+                return
             chunk.append((article, windows))
             waiting += max(1, len(windows))
             if waiting >= LOOK_AHEAD:
@@ -335,6 +366,7 @@ class Tagger:
                     sentence,
                     truncated=row in logits.truncated,
                     facets={n: f for n, f in sentence.facets.items() if n not in own} | facets,
+                    extra={n: v for n, v in sentence.extra.items() if n not in own},
                     tags=self._tags(facets) if tagged else None,
                     tag_probs={
                         tag.name: min(float(p), 1.0)
@@ -451,11 +483,11 @@ def find_model(model: str | Path) -> Path:
     Raises:
         StanceError: there is no such folder, and the name is no Hub id that can be fetched.
     """
+    if model == DEFAULT_MODEL:
+        return bundled("assets/model")
     folder = Path(model)
     if folder.is_dir():
         return folder
-    if model == DEFAULT_MODEL:
-        return bundled("assets/model")
     if folder.is_absolute() or str(model).count("/") != 1 or str(model).startswith("."):
         raise StanceError(f"{model}: there is no such model folder")
     try:

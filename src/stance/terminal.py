@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
@@ -11,6 +13,9 @@ from stance.records import Article, Sentence
 
 COLORS = {"official_statement": "cyan", "allegation": "red", "background": "dim"}
 STANCES = {"favor": "[green]+ favor[/]", "against": "[red]− against[/]"}
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TableWriter:
@@ -27,9 +32,9 @@ class TableWriter:
 def article_table(article: Article) -> Group:
     """Title, numbered targets, and a row a sentence; readable from 60 columns on."""
     title = " · ".join(filter(None, (article.title or article.id, article.publisher, article.date)))
-    lines = [Text(title, style="bold")] if title else []
+    lines = [Text(_plain(title), style="bold")] if title else []
     lines += [
-        Text(f"[{number}] {target.text}" + (" (claim)" if target.kind == "claim" else ""))
+        Text(f"[{number}] {_plain(target.text)}" + (" (claim)" if target.kind == "claim" else ""))
         for number, target in enumerate(article.targets, 1)
         if not target.skipped
     ]
@@ -40,9 +45,14 @@ def article_table(article: Article) -> Group:
     table.add_column("labels", no_wrap=True)
     table.add_column("sentence", ratio=1)
     for sentence in article.sentences or ():
-        text = escape(" ".join(sentence.text.split()))
+        text = escape(_plain(sentence.text))
         table.add_row(_labels(sentence), text + (" [yellow](cut)[/]" if sentence.truncated else ""))
     return Group(*lines, table)
+
+
+def _plain(text: str) -> str:
+    """A text on one line, without what a terminal would obey."""
+    return _CONTROL.sub("\ufffd", " ".join(text.split()))
 
 
 def _labels(sentence: Sentence) -> str:
@@ -52,7 +62,7 @@ def _labels(sentence: Sentence) -> str:
     if source is not None:
         lines.append(_scored(escape(str(source.label)), source.score))
     if sentence.speaker:
-        lines.append(f"[italic]{escape(sentence.speaker)}[/]")
+        lines.append(f"[italic]{escape(_plain(sentence.speaker))}[/]")
     lines += [
         _scored(
             f"\\[{stance.target + 1}] {STANCES.get(stance.label, escape(stance.label))}",

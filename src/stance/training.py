@@ -34,6 +34,7 @@ from transformers import (
 from stance import __version__
 from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
 from stance.config import load_part, load_schema, plain
+from stance.corpora import trained_corpora
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
 from stance.errors import StanceError
 from stance.evaluation import measure
@@ -44,7 +45,7 @@ from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
 from stance.soft_labels import load_soft_labels
-from stance.tagger import Tagger, find_model, read_config
+from stance.tagger import Tagger, find_model, model_name, read_config
 from stance.training_data import (
     Augmentation,
     Collator,
@@ -84,6 +85,7 @@ def train(cfg: DictConfig) -> Path:
     if cfg.threads:
         torch.set_num_threads(int(cfg.threads))
     schema = load_schema(cfg)
+    check_select_by(cfg, schema)
     soft_loss = soft_loss_of(cfg)
     articles = load_part(cfg, "train", schema)
     soft: dict[str, list[SoftLabels | None]] = {}
@@ -128,9 +130,21 @@ def train(cfg: DictConfig) -> Path:
                 "tokens_per_epoch": sum(trainer.dataset.lengths),
                 "articles": {name: len(part) for name, part in articles.items()},
                 "selection": trainer.selection_history(),
+                "started_from": started_from(cfg),
             }
             write_model(folder, trainer, tokenizer_folder, run)
     return folder
+
+
+def started_from(cfg: DictConfig) -> dict[str, Any] | None:
+    """Name, corpora and encoder of the model that `init_from` names; None without it."""
+    if not cfg.init_from:
+        return None
+    folder = find_model(str(cfg.init_from))
+    known = (folder / "training.json").is_file()
+    training = read_training(folder) if known else {}
+    encoder = training.get("config", {}).get("encoder", {}).get("name")
+    return {"model": model_name(folder), "corpora": trained_corpora(training), "encoder": encoder}
 
 
 def soft_loss_of(cfg: DictConfig) -> SoftLoss:
@@ -206,7 +220,12 @@ def build_model(
         )
     if limit:
         encoding = replace(encoding, max_wide_tokens=min(encoding.max_wide_tokens, limit - 2))
-    pretrained = AutoModel.from_pretrained(str(folder), config=encoder_config, dtype=torch.float32)
+    try:
+        pretrained = AutoModel.from_pretrained(
+            str(folder), config=encoder_config, dtype=torch.float32
+        )
+    except (OSError, ValueError) as error:
+        raise StanceError(f"{folder}: the encoder's weights cannot be read: {error}") from error
     pretrained.resize_token_embeddings(
         max(len(tokenizer), encoder_config.vocab_size), mean_resizing=False
     )
@@ -238,12 +257,15 @@ def _continue_model(
 ) -> tuple[StanceModel, WindowEncoder, Path]:
     """Weights of another stance model; the heads of facets with other labels start afresh."""
     raw = read_config(folder)
+    wanted, own = dict(plain(cfg.encoding)), raw.get("encoding", {})
+    if any(own.get(name, value) != value for name, value in wanted.items()):
+        logger.warning("encoding: is that of %s, whatever the config says", folder)
     old = StanceModel.from_pretrained(str(folder))
     old_schema = Schema.from_dict(raw["schema"], where=str(folder / "config.json"))
     config = StanceConfig.from_dict(old.config.to_dict())
     config.schema = schema.to_dict()
     config.name, config.version = str(cfg.name), __version__
-    if set(old_schema.spans) != set(schema.spans) or old_schema.stance != schema.stance:
+    if old_schema.spans != schema.spans or old_schema.stance != schema.stance:
         raise StanceError(
             f"{folder}: the model's stance labels and span tracks ({', '.join(old_schema.stance)}; "
             f"{', '.join(old_schema.spans)}) are not those of the schema"
@@ -458,6 +480,27 @@ def select_by(schema: Schema) -> list[str]:
     return ["tags_macro_f1", *facets, "favor_against_f1"]
 
 
+def check_select_by(cfg: DictConfig, schema: Schema) -> None:
+    """Raise `StanceError` for a name in `trainer.select_by` that no figure has."""
+    known = {"tags_macro_f1", "stance_macro_f1", "favor_against_f1", "speaker_f1"}
+    known |= {f"spans_{track}_f1" for track in schema.spans}
+    for facet in schema.facets:
+        labels = [str(label) for label in facet.labels] if facet.kind == "multi" else []
+        known |= {f"{facet.name}_macro_f1", *(f"{facet.name}_{label}_f1" for label in labels)}
+        known |= {f"{facet.name}_f1"} if facet.labels == (False, True) else set()
+    wrong = [name for name in plain(cfg.trainer.select_by) or () if name not in known]
+    if wrong:
+        raise StanceError(
+            f"trainer.select_by: there is no figure {wrong[0]!r} (there are "
+            f"{', '.join(sorted(known))})"
+        )
+
+
+TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
+_tensorboard = [""]
+"""Folders that this process has set: the trials of a sweep run in one."""
+
+
 def training_arguments(cfg: DictConfig) -> TrainingArguments:
     """`TrainingArguments` from `trainer.arguments`, with what this package needs fixed."""
     arguments = plain(cfg.trainer.arguments)
@@ -471,6 +514,7 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         "greater_is_better": True,
         "load_best_model_at_end": evaluates(cfg),
         "ddp_find_unused_parameters": False,
+        "restore_callback_states_from_checkpoint": True,  # how long early stopping has waited
     }
     clash = set(arguments) & set(fixed)
     if clash:
@@ -479,7 +523,9 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available():
         arguments = {"use_cpu": True, "ddp_backend": "gloo"} | arguments
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(Path(cfg.output) / "tensorboard"))
+    if os.environ.get(TENSORBOARD, _tensorboard[-1]) == _tensorboard[-1]:  # not set by the user
+        _tensorboard.append(str(Path(cfg.output) / "tensorboard"))
+        os.environ[TENSORBOARD] = _tensorboard[-1]
     try:
         return TrainingArguments(**arguments, **fixed)
     except (TypeError, ValueError) as error:

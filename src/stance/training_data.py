@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -237,7 +238,8 @@ class WindowDataset(Dataset[Row]):
             targets = kept or targets[:1]
         if self.neutral is not None and targets and rng.random() < augmentation.foreign:
             name, tokens = self.donors[rng.randrange(len(self.donors))]
-            if is_foreign(name, example.text):
+            own = {known.casefold() for known in example.names}
+            if name.casefold() not in own and is_foreign(name, example.text):
                 targets.insert(
                     rng.randrange(len(targets) + 1) if augmentation.shuffle else len(targets),
                     (len(example.targets), tokens),
@@ -333,7 +335,7 @@ class TokenBudgetBatches(Sampler[list[int]]):
     """Batches of windows of like length, each at most `budget` padded tokens, in a random order.
 
     The number of batches is that of epoch 0 in every epoch. Each of `world` processes takes every
-    n-th batch; up to one batch a process is seen twice, so that all have the same number.
+    n-th batch; the first ones are seen again where that is needed for all to have the same number.
     """
 
     def __init__(
@@ -357,7 +359,7 @@ class TokenBudgetBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         batches = self.epoch_batches()
-        batches += batches[: len(self) * self.world - len(batches)]
+        batches = list(islice(cycle(batches), len(self) * self.world))
         yield from batches[self.rank :: self.world]
 
     def epoch_batches(self) -> list[list[int]]:
@@ -371,7 +373,7 @@ class TokenBudgetBatches(Sampler[list[int]]):
         while len(batches) < self.count:
             batches.sort(key=len)
             longest = batches.pop()
-            batches += [longest[::2], longest[1::2]]
+            batches += [longest[::2], longest[1::2] or longest]
         rng.shuffle(batches)
         return batches
 

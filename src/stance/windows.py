@@ -1,7 +1,7 @@
 """Takes an article, its sentences and targets; gives `Window`s of token ids that fit the encoder.
 
 One window is `[CLS] target [SEP] target [SEP] … sentence [SEP] sentence [SEP]`. Every sentence is
-owned by exactly one window of every target group; the sentences around the owned ones are context.
+owned by exactly one window of every target group; sentences before the owned ones are context.
 Sentence windows follow Cohan et al. (EMNLP 2019), targets in the prompt GLiClass.
 """
 

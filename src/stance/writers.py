@@ -194,8 +194,9 @@ def output_stream(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
         yield target
         target.flush()
         return
-    path = Path(target).resolve()
+    path = Path(target)
     device = path.exists() and not path.is_file()
+    path = path if device else path.resolve()
     unfinished = path if device else path.with_name(f"{path.name}.unfinished")
     try:
         stream = unfinished.open("wb")

@@ -92,7 +92,7 @@ def _article(
                 prefix, _, kind = cells[column].partition("-")
                 track = None if prefix == "O" else name or kind.lower()
                 if track and (prefix in "BSU" or inside.get(column) != track):
-                    spans.setdefault(track, []).append(span)
+                    spans.setdefault(track, []).append(list(span))
                 elif track:
                     spans[track][-1][1] = span[1]
                 inside[column] = None if prefix in "ESLU" else track

@@ -79,6 +79,10 @@ def _articles(frame: pandas.DataFrame, text: str) -> Iterator[Article]:
 def _value(cell: Any) -> Any:
     """A cell as plain data: lists from arrays, as Parquet files give them, and None for missing."""
     value = cell.tolist() if hasattr(cell, "tolist") else cell
+    if isinstance(value, list):
+        return [_value(part) for part in value]
+    if isinstance(value, dict):
+        return {name: part for name, old in value.items() if (part := _value(old)) is not None}
     missing = value is require("pandas", "pandas").NA or value != value
     return None if missing else value
 

@@ -5,6 +5,22 @@ labels one of them, `folder` keeps the manifest, and `run` puts it together, in 
 or, with `on_ray`, in many.
 """
 
-from stance.jobs.labelling import Counts, label, output_format, read_inputs, tag_files
+from stance.jobs.labelling import (
+    Counts,
+    check_apart,
+    label,
+    open_rejects,
+    output_format,
+    read_inputs,
+    tag_files,
+)
 
-__all__ = ["Counts", "label", "output_format", "read_inputs", "tag_files"]
+__all__ = [
+    "Counts",
+    "check_apart",
+    "label",
+    "open_rejects",
+    "output_format",
+    "read_inputs",
+    "tag_files",
+]

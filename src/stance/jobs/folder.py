@@ -48,6 +48,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StanceError(f"{folder}: another job is writing into this folder") from None
+        except OSError as error:  # a file system without locks
+            raise _cannot_write(folder, error) from error
         yield
 
 

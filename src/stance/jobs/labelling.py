@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 from stance.errors import RecordError, StanceError
-from stance.readers import read_articles
+from stance.readers import SUFFIXES, read_articles
 from stance.records import Article
+from stance.storage import is_url, list_files
 from stance.tagger import Tagger
 from stance.writers import open_writer
 
@@ -52,8 +55,13 @@ def read_inputs(
 ) -> Iterator[Article]:
     """Articles of all inputs (`-` is standard input); broken records are told and passed over.
 
+    An id that an earlier record has, of whichever input, makes a record a broken one.
+
     Args:
         rejects: takes every broken record as a JSON line: path, line, field, reason, raw.
+
+    Raises:
+        StanceError: an input is missing, which is found before the first one is read.
     """
 
     def reject(error: RecordError) -> None:
@@ -63,8 +71,57 @@ def read_inputs(
             rejects.write(reject_line(error))
 
     for entry in inputs:
+        if str(entry) != "-":
+            list_files(str(entry), SUFFIXES)
+    seen: dict[str, str] = {}
+    for entry in inputs:
         source = sys.stdin.buffer if str(entry) == "-" else entry
-        yield from read_articles(source, on_error=reject)
+        yield from read_articles(source, on_error=reject, seen=seen)
+
+
+def check_apart(inputs: Sequence[str | Path], *written: Any) -> None:
+    """Raise `StanceError` if a file or folder that is written would be read, too.
+
+    A file may be written in the place of the one that is read: it appears when all is done.
+    """
+    for place in (Path(path) for path in written if isinstance(path, (str, Path))):
+        for entry in map(str, inputs):
+            if entry == "-" or is_url(entry):
+                continue
+            inside = os.path.isdir(entry) and place.resolve().is_relative_to(Path(entry).resolve())
+            if inside or (glob.has_magic(entry) and _matches(place, entry)):
+                raise StanceError(f"{place}: the output is part of the input {entry}")
+
+
+def _matches(place: Path, pattern: str) -> bool:
+    """Whether a glob finds a path, which need not be there yet."""
+    absolute = os.path.abspath(place)
+    return PurePath(absolute).match(os.path.abspath(pattern)) or absolute in map(
+        os.path.abspath, glob.iglob(pattern, recursive=True)
+    )
+
+
+@contextmanager
+def open_rejects(
+    path: str | Path | None, inputs: Sequence[str | Path] = ()
+) -> Iterator[BinaryIO | None]:
+    """The file for broken records, None without a path.
+
+    Raises:
+        StanceError: it cannot be written, or is one of the inputs.
+    """
+    if path is None:
+        yield None
+        return
+    check_apart(inputs, path)
+    if any(os.path.exists(path) and os.path.samefile(path, i) for i in inputs if os.path.isfile(i)):
+        raise StanceError(f"{path}: the rejects would take the place of the input")
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open(path, "wb"))
+        except OSError as error:
+            raise StanceError(f"{error.filename}: {error.strerror}") from error
+        yield stream
 
 
 def reject_line(error: RecordError) -> bytes:
@@ -109,16 +166,19 @@ def tag_files(
         rejects: a JSONL file for the broken records.
 
     Raises:
-        StanceError: an input is missing, or the output cannot be written.
+        StanceError: an input is missing, the output is part of it, or it cannot be written.
     """
+    check_apart(inputs, output)
     counts = Counts()
-    with ExitStack() as stack:
-        try:
-            rejected = stack.enter_context(open(rejects, "wb")) if rejects else None
-        except OSError as error:
-            raise StanceError(f"{error.filename}: {error.strerror}") from error
-        writer = open_writer(output, format, tagger.schema, probs=probs)
-        stack.enter_context(writer)
-        for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
-            writer.write(article)
+    try:
+        with ExitStack() as stack:
+            rejected = stack.enter_context(open_rejects(rejects, inputs))
+            writer = open_writer(output, format, tagger.schema, probs=probs)
+            stack.enter_context(writer)
+            for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
+                writer.write(article)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StanceError(f"{output}: cannot be written: {error.strerror or error}") from error
     return counts

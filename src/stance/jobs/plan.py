@@ -66,7 +66,7 @@ def make_plan(
         tell: is told of every record that was read.
 
     Raises:
-        StanceError: a file cannot be read.
+        StanceError: a file cannot be read, or its server does not tell its length.
     """
     ids = _Ids(files)
     parts: list[Part] = []
@@ -75,6 +75,10 @@ def make_plan(
     for number, file in enumerate(files):
         # What is appended to a file while the job runs does not belong to it.
         end = file.size if suffix_of(file.path) in (".jsonl", ".csv") else None
+        if end is not None and end < 0:
+            raise StanceError(
+                f"{printable(file.path)}: the server does not tell its length: fetch it first"
+            )
         rest = Slice(file.path, 0, end, 1, file.name)
         first = True
         for record in read_slice(rest):

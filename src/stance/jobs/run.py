@@ -42,6 +42,8 @@ def run(cfg: Any) -> Counts:
         raise StanceError(f"engine is {cfg.engine!r}, want one of {', '.join(ENGINES)}")
     given = plain(cfg.input)
     inputs = [given] if isinstance(given, str) else [str(entry) for entry in given]
+    if is_url(str(cfg.output)):
+        raise StanceError(f"{cfg.output}: the output is a local folder or file, not a URL")
     output = Path(str(cfg.output))
     if output.suffix in (".jsonl", ".parquet"):
         return _run_file(cfg, inputs, output)
