@@ -51,7 +51,7 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
         f"# {name}\n\n" + _purpose(schema),
         "## Use\n\n" + _use(),
         "## Training data\n\n" + _data(corpora, training),
-        "## How the labels were made\n\n" + _labels(corpora),
+        "## How the labels were made\n\n" + _labels(corpora, training),
         "## Figures\n\n" + _figures(metrics),
         "## Intended use, and misuse\n\n" + _intended(),
         "## Limits\n\n" + _limits(corpora),
@@ -165,11 +165,22 @@ def _data(corpora: Sequence[str], training: Mapping[str, Any]) -> str:
     return table(["corpus", "what it is", "licence", "training articles"], rows)
 
 
-def _labels(corpora: Sequence[str]) -> str:
+def _labels(corpora: Sequence[str], training: Mapping[str, Any]) -> str:
     lines = [
         f"- {name}: {LABELS.get(name, 'labels of the person who trained the model')}"
         for name in corpora
     ]
+    corpus = training.get("config", {}).get("corpus", {})
+    if further := corpus.get("further_targets"):
+        lines.append(
+            f"- further targets of {', '.join(further)}: labelled once by language models under "
+            "the same guidelines"
+        )
+    if corpus.get("soft_labels"):
+        lines.append(
+            "- soft labels: the probabilities that a larger model, trained on such labels, gives "
+            "the training sentences"
+        )
     if any("language models" in LABELS.get(name, "") for name in corpora):
         lines.append(
             "\nWhere language models made the labels, agreement among annotators tells how "
