@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from test_jobs import Untagged
 
 from stance.cli import main
 from stance.readers import read_articles
@@ -21,6 +22,14 @@ def stance(*arguments: object) -> int:
     with pytest.raises(SystemExit) as exit_:
         main([str(argument) for argument in arguments])
     return int(exit_.value.code or 0)
+
+
+@pytest.fixture
+def untagged(monkeypatch: pytest.MonkeyPatch) -> Untagged:
+    """Stands in the place of every model."""
+    tagger = Untagged()
+    monkeypatch.setattr("stance.tagger.Tagger.from_pretrained", lambda *_, **__: tagger)
+    return tagger
 
 
 def test_jsonl_and_parquet(tiny_model: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]):
@@ -84,6 +93,45 @@ def test_broken_records_are_told_and_the_rest_is_labelled(
     rejects = [json.loads(line) for line in Path("rejects.jsonl").read_text().splitlines()]
     assert [reject["line"] for reject in rejects] == [2, 3, 4, 5]
     assert all(reject["reason"] and reject["raw"] for reject in rejects)
+
+
+@pytest.mark.parametrize("options", [("--format", "table"), ("--output", "pages/")])
+def test_rejects_are_written_beside_tables_and_pages(
+    untagged: Untagged, in_folder: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+):
+    Path("in.jsonl").write_text('{"id": "1", "text": "Rain."}\n{"id": "2"}\n')
+    Path("more.jsonl").write_text('{"id": "1", "text": "It snowed."}\n')
+    inputs = ("in.jsonl", "more.jsonl")
+    format = () if "--format" in options else ("--format", "html")
+    assert stance("tag", *inputs, *options, *format, "--rejects", "rejects.jsonl") == 1
+    rows = [json.loads(line) for line in Path("rejects.jsonl").read_text().splitlines()]
+    assert [(row["path"], row["line"], row["reason"]) for row in rows] == [
+        ("in.jsonl", 2, "the field is missing"),
+        ("more.jsonl", 1, "'1' is also the id of in.jsonl:1"),
+    ]
+    assert untagged.given == ["1"]
+    assert "stance: 2 records were rejected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "html", "--output", "in"], "in: the output is part of the input in"),
+        (["--output", "in/a.html"], "in/a.html: the output is part of the input in"),
+        (["--output", "in/a.jsonl"], "in/a.jsonl: the output is part of the input in"),
+        (["--format", "table", "--rejects", "in/r.jsonl"], "in/r.jsonl: the output is part of the"),
+        (["--format", "table", "--rejects", "/dev/full"], "/dev/full: cannot be written: No space"),
+        (["--output", "a.html", "--rejects", "/dev/full"], "/dev/full: cannot be written: No sp"),
+    ],
+)
+def test_what_is_refused_of_outputs_and_rejects(untagged, in_folder, capsys, options, message):
+    Path("in").mkdir()
+    Path("in/a.jsonl").write_text('{"id": "1", "text": "Rain."}\n{"id": "2"}\n')
+    assert stance("tag", "in", *options) == 1
+    told = capsys.readouterr().err
+    assert f"stance: {message}" in told
+    assert "Traceback" not in told
+    assert [path.name for path in Path("in").iterdir()] == ["a.jsonl"]
 
 
 @pytest.mark.parametrize(

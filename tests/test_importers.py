@@ -479,6 +479,21 @@ def test_conll_with_a_bare_column_for_each_track(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("Ana B B\nBrod I O\nsaid O O\n", {"source": 1, "content": 2}),
+        ("Ana B-source B-content\nBrod I-source O\nsaid O O\n", None),
+    ],
+)
+def test_conll_tracks_that_begin_at_one_token_end_where_they_end(
+    tmp_path: Path, text: str, columns: Any
+):
+    (tmp_path / "a.bio").write_text(text)
+    (article,), _ = read("conll", tmp_path, columns=columns)
+    assert spans(article) == {"source": ["Ana Brod"], "content": ["Ana"]}
+
+
+@pytest.mark.parametrize(
     ("text", "columns", "reason"),
     [
         ("a B-x\nb\n", None, "a.iob:2: 1 columns, not 2"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import io
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,14 @@ from conftest import REPOSITORY
 from hydra import compose, initialize_config_dir
 
 from stance import Article, StanceError
-from stance.jobs import Counts
+from stance.jobs import Counts, check_apart, open_rejects, read_inputs, tag_files
 from stance.jobs.folder import locked
+from stance.jobs.plan import make_plan
 from stance.jobs.progress import Progress
 from stance.jobs.run import run
-from stance.readers import read_articles
+from stance.readers import SUFFIXES, read_articles
+from stance.schema import DEFAULT
+from stance.storage import File, list_files
 
 ORDINARY = int(os.environ.get("STANCE_ORDINARY", "1000"))
 """Ordinary articles beside the broken and the strange ones."""
@@ -75,6 +83,188 @@ def labelled(folder: Path | str = "out") -> list[Article]:
 def rejects(folder: Path | str = "out") -> list[dict[str, Any]]:
     paths = sorted(Path(folder).glob("rejects/part-*.jsonl"))
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+class Untagged:
+    """Stands for a tagger: gives articles without sentences, and keeps the ids it was given."""
+
+    schema = DEFAULT
+
+    def __init__(self) -> None:
+        self.given: list[str | None] = []
+
+    def tag_many(self, articles: Iterable[Article], targets: Any = ()) -> Iterator[Article]:
+        for article in articles:
+            self.given.append(article.id)
+            yield replace(article, sentences=())
+
+
+@pytest.fixture
+def two_files(in_folder: Path) -> Untagged:
+    """Articles a0 and a1 in in/a.jsonl, a1 and a2 in in/b.jsonl, and what does not tag them."""
+    write_lines(Path("in/a.jsonl"), article(0), article(1))
+    write_lines(Path("in/b.jsonl"), article(1), article(2))
+    return Untagged()
+
+
+def rejected(path: Path | str = "rejects.jsonl") -> list[tuple[str, int, str, str]]:
+    """Path, line, field and reason of every line of a rejects file."""
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    return [(row["path"], row["line"], row["field"], row["reason"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("entry", "written"),
+    [
+        ("in", "in"),
+        ("in", "in/out.jsonl"),
+        ("in", "in/new/folder"),
+        ("in", "other/../in/out.jsonl"),
+        ("link", "in/out.jsonl"),
+        (".", "out.parquet"),
+        ("in/*.jsonl", "in/a.jsonl"),
+        ("in/*.jsonl", "in/new.jsonl"),
+        ("i?/*", "in/new"),
+        ("in/**/*.jsonl", "in/a.jsonl"),
+        ("in/**/*.jsonl", "in/new.jsonl"),
+        ("in/**/*.jsonl", "in/2026/01/new.jsonl"),
+        ("in/**", "in/2026/new.jsonl"),
+    ],
+)
+def test_what_is_written_is_no_part_of_the_input(two_files: Untagged, entry: str, written: str):
+    Path("link").symlink_to("in")
+    with pytest.raises(StanceError) as caught:
+        check_apart(["-", entry], None, Path(written))
+    assert str(caught.value) == f"{written}: the output is part of the input {entry}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "written"),
+    [
+        ("in/a.jsonl", "in/a.jsonl"),
+        ("in/a.jsonl", "in/out.jsonl"),
+        ("in", "in.jsonl"),
+        ("in/*.jsonl", "in/out.parquet"),
+        ("in/*.jsonl", "in/2026/out.jsonl"),
+        ("in/**/*.jsonl", "out.jsonl"),
+        ("-", "-"),
+        ("s3://in/*.jsonl", "s3:/in/out.jsonl"),
+        ("in", None),
+        ("in", io.BytesIO()),
+    ],
+)
+def test_what_is_written_beside_the_input(two_files: Untagged, entry: str, written: Any):
+    check_apart([entry], written)
+
+
+def test_a_file_takes_the_place_of_the_one_that_was_read(two_files: Untagged):
+    counts = tag_files(two_files, ["in/a.jsonl"], "in/a.jsonl")
+    assert counts == Counts(articles=2)
+    assert [(a.id, a.sentences) for a in read_articles("in/a.jsonl")] == [("a0", ()), ("a1", ())]
+
+
+@pytest.mark.parametrize("entry", ["in", "in/*.jsonl"])
+def test_nothing_is_read_when_the_output_is_part_of_the_input(two_files: Untagged, entry: str):
+    before = Path("in/a.jsonl").read_bytes()
+    for output, rejects in [("in/a.jsonl", None), ("out.jsonl", "in/a.jsonl")]:
+        with pytest.raises(StanceError, match=r"in/a.jsonl: the output is part of the input in"):
+            tag_files(two_files, [entry], output, rejects=rejects)
+    assert two_files.given == []
+    assert Path("in/a.jsonl").read_bytes() == before
+    assert not Path("out.jsonl").exists()
+
+
+def test_a_missing_input_is_told_before_anything_is_labelled(two_files: Untagged):
+    Path("out.jsonl").write_text("older")
+    with pytest.raises(StanceError, match=r"^in/c.jsonl: there is no such file or folder$"):
+        tag_files(two_files, ["in/a.jsonl", "in/c.jsonl"], "out.jsonl")
+    assert two_files.given == []
+    assert Path("out.jsonl").read_text() == "older"
+
+
+def test_an_id_of_an_earlier_input_makes_a_reject(
+    two_files: Untagged, monkeypatch: pytest.MonkeyPatch
+):
+    lines = b"".join(json.dumps(article(n)).encode() + b"\n" for n in (2, 3))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    inputs = ["in/a.jsonl", "in/b.jsonl", "-"]
+    counts = tag_files(two_files, inputs, "out.jsonl", rejects="rejects.jsonl")
+    assert counts == Counts(articles=4, rejects=2)
+    assert [a.id for a in read_articles("out.jsonl")] == ["a0", "a1", "a2", "a3"]
+    assert rejected() == [
+        ("in/b.jsonl", 1, "id", "'a1' is also the id of in/a.jsonl:2"),
+        ("standard input", 1, "id", "'a2' is also the id of in/b.jsonl:2"),
+    ]
+
+
+def test_a_rejects_file_holds_the_broken_records(two_files: Untagged):
+    write_lines(Path("in/b.jsonl"), b'{"id": "b0"}', article(2), b"caf\xe9")
+    counts = Counts()
+    with open_rejects("rejects.jsonl", ["in"]) as stream:
+        assert [a.id for a in read_inputs(["in"], counts, stream)] == ["a0", "a1", "a2"]
+    assert counts.rejects == 2
+    assert rejected() == [
+        ("in/b.jsonl", 1, "text", "the field is missing"),
+        ("in/b.jsonl", 3, "", "invalid UTF-8 at byte 3"),
+    ]
+    with open_rejects(None, ["in"]) as stream:
+        assert stream is None
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("in/a.jsonl", "in/a.jsonl: the rejects would take the place of the input"),
+        ("link.jsonl", "link.jsonl: the rejects would take the place of the input"),
+        ("more/new.jsonl", "more/new.jsonl: the output is part of the input more"),
+        ("nowhere/r.jsonl", "nowhere/r.jsonl: No such file or directory"),
+        ("/dev/full/r.jsonl", "/dev/full/r.jsonl: Not a directory"),
+    ],
+)
+def test_a_rejects_file_that_is_refused(two_files: Untagged, path: str, message: str):
+    before = Path("in/a.jsonl").read_bytes()
+    Path("link.jsonl").symlink_to("in/a.jsonl")
+    Path("more").mkdir()
+    with pytest.raises(StanceError) as caught, open_rejects(path, ["-", "in/a.jsonl", "more"]):
+        pass
+    assert str(caught.value) == message
+    assert Path("in/a.jsonl").read_bytes() == before
+
+
+class Failing(io.RawIOBase):
+    """A stream that takes nothing."""
+
+    name = "<pipe>"
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raise OSError(self._number, os.strerror(self._number))
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_full_disk_is_one_sentence(two_files: Untagged, form: Any):
+    full = "cannot be written: No space left on device"
+    with pytest.raises(StanceError, match=f"^/dev/full: {full}$"):
+        tag_files(two_files, ["in/a.jsonl"], "/dev/full", format=form)
+    with pytest.raises(StanceError, match=f"^<pipe>: {full}$"):
+        tag_files(two_files, ["in/a.jsonl"], Failing(errno.ENOSPC), format=form)
+
+
+def test_a_full_disk_of_the_rejects_is_one_sentence(two_files: Untagged):
+    write_lines(Path("in/a.jsonl"), b"caf\xe9", article(0))
+    with pytest.raises(StanceError, match=r"^/dev/full: cannot be written: No space left on dev"):
+        tag_files(two_files, ["in/a.jsonl"], "out.jsonl", rejects="/dev/full")
+    assert [a.id for a in read_articles("out.jsonl")] == ["a0"]
+
+
+def test_a_reader_that_has_gone_is_no_full_disk(two_files: Untagged):
+    with pytest.raises(BrokenPipeError):
+        tag_files(two_files, ["in/a.jsonl"], Failing(errno.EPIPE))
 
 
 def test_an_archive_becomes_a_folder_of_parts(exported: Path, archive: Path):
@@ -169,6 +359,41 @@ def test_one_clear_sentence(exported: Path, archive: Path, overrides: list[str],
     with pytest.raises(StanceError, match=message.replace(".", r"\.")):
         label(exported, "input=archive", *overrides)
     assert Path("mine/part-00000.parquet").read_text() == "mine"
+
+
+@pytest.mark.parametrize("output", ["s3://news/out", "s3://news/out.jsonl"])
+def test_the_output_is_no_url(in_folder: Path, output: str):
+    with pytest.raises(StanceError) as caught:
+        label(Path("no-model"), "input=archive", f"output={output}")
+    assert str(caught.value) == f"{output}: the output is a local folder or file, not a URL"
+    assert list(in_folder.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_named(in_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def flock(stream: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(StanceError, match=r"^out: cannot be written: No locks available$"),
+        locked(Path("out")),
+    ):
+        pytest.fail("the folder is not ours")
+
+
+def test_a_length_that_a_server_does_not_tell(two_files: Untagged):
+    """Where a table ends has to be known; a file that is one article, or Parquet, says it."""
+    Path("in/c.txt").write_text("Rain.")
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["Rain."] * 3}), "in/d.parquet")
+    known = list_files("in", SUFFIXES)
+    unknown = [replace(file, size=-1) for file in known]
+    assert make_plan(unknown[2:], 2) == make_plan(known[2:], 2)
+    assert [part.records for part in make_plan(unknown[2:], 2)] == [2, 2]
+    for file in (unknown[0], File("https://news.example/all.csv", "all.csv", -1, "")):
+        with pytest.raises(StanceError) as caught:
+            make_plan([known[1], file], 2)
+        message = "the server does not tell its length: fetch it first"
+        assert str(caught.value) == f"{file.path}: {message}"
 
 
 def test_the_second_of_two_jobs_is_refused(exported: Path, archive: Path):

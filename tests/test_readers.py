@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pyarrow
 import pyarrow.parquet
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance.errors import RecordError, StanceError
+from stance.jobs.labelling import reject_line
 from stance.readers import (
     Slice,
     parse_json,
@@ -323,6 +325,18 @@ def test_a_csv_file_that_is_no_table_of_articles(
         list(read_articles(path))
 
 
+def test_a_csv_header_that_is_not_utf8(tmp_path: Path) -> None:
+    """Its names are part of messages and of the rejects file, which are UTF-8."""
+    path = write(tmp_path / "a.csv", b"text,caf\xe9", "Rain.,", b"Sun.,\xe9", "Wind.,wet")
+    articles, errors = read_all(path)
+    assert [article.text for article in articles] == ["Rain."]
+    assert [(error.line, error.field) for error in errors] == [(3, "caf\\udce9"), (4, "")]
+    assert errors[0].reason == "invalid UTF-8 at character 0"
+    for error in errors:
+        row = json.loads(reject_line(error))
+        assert (row["path"], row["raw"]) == (str(path), error.raw)
+
+
 @pytest.mark.parametrize("row", ['"Rain" fell,1', '"Rain fell,1'])
 def test_csv_is_read_up_to_a_mistake_in_quotation_marks(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "articles.csv", "text,id", "Rain.,0", row, "Sun.,2")
@@ -457,6 +471,83 @@ def test_a_file_can_be_read_in_slices(tmp_path: Path, ending: str) -> None:
             part = Slice(str(path), starts[first] or 0, starts[last], lines[first] or 1)
             found = [(record.at, record.start, record.raw()) for record in read_slice(part)]
             assert found == [(r.at, r.start, r.raw()) for r in whole[first:last]]
+
+
+class BadDisk(io.RawIOBase):
+    """The bytes of a file, some of which cannot be read."""
+
+    def __init__(self, data: bytes, bad: range) -> None:
+        self._data, self._bad, self._at = data, bad, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        if self._at in self._bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        end = self._bad.start if self._at < self._bad.start else len(self._data)
+        data = self._data[self._at : min(end, self._at + len(buffer))]
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def read_from_a_bad_disk(path: Path, bad: range) -> list[Article]:
+    """The articles before the bad bytes; then comes one error, which is of no record."""
+
+    def open_file(path: str) -> BinaryIO:
+        return cast(BinaryIO, io.BufferedReader(BadDisk(Path(path).read_bytes(), bad)))
+
+    articles: list[Article] = []
+    rejects: list[RecordError] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stance.readers.open_file", open_file)
+        with pytest.raises(StanceError) as caught:
+            articles.extend(read_articles(path, on_error=rejects.append))
+    assert str(caught.value) == f"{path}: cannot be read: Input/output error"
+    assert rejects == []
+    return articles
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".txt", ".html"])
+def test_what_the_disk_does_not_give_is_not_broken_data(tmp_path: Path, ending: str) -> None:
+    if ending == ".csv":
+        path = write(tmp_path / "a.csv", "id,text", "good,Rain fell.", "last,It was wet.")
+    else:
+        path = write(tmp_path / f"a{ending}", GOOD, LAST)
+    size = path.stat().st_size
+    articles = read_from_a_bad_disk(path, range(size - 9, size))
+    assert [article.id for article in articles] == (
+        ["good"] if ending in (".jsonl", ".csv") else []
+    )
+
+
+def test_what_the_disk_does_not_give_of_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [f"{n}" * 30_000 for n in range(9)]})
+    pyarrow.parquet.write_table(
+        table, path, row_group_size=3, compression="none", use_dictionary=False
+    )
+    start = pyarrow.parquet.read_metadata(path).row_group(1).column(0).data_page_offset
+    articles = read_from_a_bad_disk(path, range(start + 99, start + 100))
+    assert [article.text[0] for article in articles] == ["0", "1", "2"]
+    size = path.stat().st_size
+    assert read_from_a_bad_disk(path, range(size - 9, size)) == []
+
+
+def test_a_stream_that_breaks_off_is_named() -> None:
+    data = GOOD.encode() + b"\n" + LAST.encode()
+    stream = io.BufferedReader(BadDisk(data, range(len(GOOD) + 9, len(data))))
+    articles = read_articles(cast(BinaryIO, stream))
+    with pytest.raises(StanceError, match=r"^standard input: cannot be read: Input/output error$"):
+        list(articles)
 
 
 def test_read_records_gives_plain_rows_with_their_lines(tmp_path: Path) -> None:

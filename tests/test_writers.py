@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -379,3 +381,17 @@ def test_a_device_is_written_to_directly() -> None:
     with open_writer("/dev/null", "jsonl", DEFAULT) as writer:
         writer.write(TAGGED)
     assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
+def test_standard_output_by_name_in_a_pipe() -> None:
+    """As in `stance tag --output /dev/stdout | …`: the device leads to a pipe without a path."""
+    script = (
+        "from stance.records import Article\n"
+        "from stance.writers import JsonlWriter\n"
+        "with JsonlWriter('/dev/stdout') as writer:\n"
+        "    writer.write(Article('Rain fell.'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout) == {"text": "Rain fell."}

@@ -160,7 +160,7 @@ def read_slice(part: Slice) -> Iterator[Record]:
     except RecordError as error:
         yield Record(place, error.line, None, partial(_fail, error))
     except OSError as error:
-        raise StanceError(f"{place}: cannot be read: {error.strerror or error}") from error
+        raise _cannot_read(place, error) from error
 
 
 class _Row(NamedTuple):
@@ -177,12 +177,20 @@ def _records(source: str | Path | BinaryIO) -> Iterator[Record]:
         for file in list_files(str(source), SUFFIXES):
             yield from read_slice(Slice(file.path, name=file.name))
         return
-    for row in _json_lines(source, Slice("")):
-        yield Record("standard input", row.line, None, partial(_article, row.parse, {}), row.raw)
+    place = "standard input"
+    try:
+        for row in _json_lines(source, Slice("")):
+            yield Record(place, row.line, None, partial(_article, row.parse, {}), row.raw)
+    except OSError as error:
+        raise _cannot_read(place, error) from error
 
 
 def _fail(error: RecordError) -> NoReturn:
     raise error
+
+
+def _cannot_read(place: str, error: OSError) -> StanceError:
+    return StanceError(f"{place}: cannot be read: {error.strerror or error}")
 
 
 def _article(parse: Callable[[], Any], fields: Mapping[str, str]) -> Article:
@@ -198,8 +206,7 @@ def _partitions(name: str) -> dict[str, str]:
 
 def read_text(path: str | Path, name: str = "") -> Article:
     """A UTF-8 text file as one article; its name, or the one given, less the ending is the id."""
-    with open_file(str(path)) as stream:
-        text = _decode(stream.read()).replace("\r\n", "\n")
+    text = _decode(_content(path)).replace("\r\n", "\n")
     return Article(text=text, id=_identifier(path, name))
 
 
@@ -211,9 +218,9 @@ def read_html(path: str | Path, name: str = "") -> Article:
         MissingExtra: trafilatura is not installed.
     """
     trafilatura = require("trafilatura", "html")
-    with open_file(str(path)) as stream:
-        page = stream.read()
-    document = trafilatura.bare_extraction(page, with_metadata=True, include_comments=False)
+    document = trafilatura.bare_extraction(
+        _content(path), with_metadata=True, include_comments=False
+    )
     if document is None or not (document.text or "").strip():
         raise RecordError("no article text found in the page")
     article = Article.from_dict(
@@ -228,6 +235,14 @@ def read_html(path: str | Path, name: str = "") -> Article:
         return replace(article, date=Article.from_dict({"text": "", "date": document.date}).date)
     except RecordError:
         return article
+
+
+def _content(path: str | Path) -> bytes:
+    with open_file(str(path)) as stream:
+        try:
+            return stream.read()
+        except OSError as error:
+            raise _cannot_read(printable(path), error) from error
 
 
 def _identifier(path: str | Path, name: str) -> str:
@@ -396,6 +411,8 @@ def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
     try:
         file = parquet.ParquetFile(stream, buffer_size=1 << 20)
     except (pyarrow.ArrowInvalid, OSError) as error:
+        if _of_the_disk(error):
+            raise
         raise RecordError(f"not a Parquet file: {error}", path=part.path) from None
     _check_columns(file.schema_arrow.names, part.path)
     end = file.metadata.num_rows if part.end is None else part.end
@@ -412,8 +429,8 @@ def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
                 skipped = 0 if batch is None else min(max(0, part.start - number), batch.num_rows)
                 rows = [] if batch is None else batch.slice(skipped).to_pylist()
             except (pyarrow.ArrowException, OSError, ValueError) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise  # the disk's mistake: those of Arrow have no number
+                if _of_the_disk(error):
+                    raise
                 reason = f"not Parquet from here on: {error}"
                 raise RecordError(reason, path=part.path, line=number + 1) from None
             if batch is None:
@@ -423,6 +440,11 @@ def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
                 number += 1
                 raw = partial(json.dumps, row, ensure_ascii=False, default=str)
                 yield _Row(number - 1, number, partial(parquet_record, row), raw)
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether the disk made the mistake: those of Arrow have no number."""
+    return isinstance(error, OSError) and error.errno is not None
 
 
 def parquet_record(row: Mapping[str, Any]) -> dict[str, Any]:

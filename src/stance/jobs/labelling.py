@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 from stance.errors import RecordError, StanceError
@@ -96,9 +97,18 @@ def check_apart(inputs: Sequence[str | Path], *written: Any) -> None:
 def _matches(place: Path, pattern: str) -> bool:
     """Whether a glob finds a path, which need not be there yet."""
     absolute = os.path.abspath(place)
-    return PurePath(absolute).match(os.path.abspath(pattern)) or absolute in map(
+    return _fit(Path(absolute).parts, Path(os.path.abspath(pattern)).parts) or absolute in map(
         os.path.abspath, glob.iglob(pattern, recursive=True)
     )
+
+
+def _fit(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether names fit patterns one by one; `**` stands for any number of them."""
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_fit(names[number:], patterns[1:]) for number in range(len(names) + 1))
+    return bool(names) and fnmatchcase(names[0], patterns[0]) and _fit(names[1:], patterns[1:])
 
 
 @contextmanager
@@ -121,7 +131,13 @@ def open_rejects(
             stream = stack.enter_context(open(path, "wb"))
         except OSError as error:
             raise StanceError(f"{error.filename}: {error.strerror}") from error
-        yield stream
+        try:
+            yield stream
+        finally:
+            try:
+                stream.close()
+            except OSError as error:
+                raise StanceError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def reject_line(error: RecordError) -> bytes:
@@ -180,5 +196,6 @@ def tag_files(
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise StanceError(f"{output}: cannot be written: {error.strerror or error}") from error
+        place = output if isinstance(output, (str, Path)) else getattr(output, "name", "the output")
+        raise StanceError(f"{place}: cannot be written: {error.strerror or error}") from error
     return counts
