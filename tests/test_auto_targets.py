@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,14 @@ def test_any_text_has_proposals_that_are_targets(text: str, title: str):
     assert len(targets) <= 4
     assert all(target.text.strip() for target in targets)
     Article.from_dict({"text": text, "targets": [target.to_json() for target in targets]})
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(50_000, 2), (1_000_000, 8)])
+def test_a_word_without_end_takes_no_more_time_than_other_text(size: int, seconds: float):
+    """Of the processor; on a quiet one a megabyte takes two."""
+    start = time.process_time()
+    propose(Article("A-" * (size // 2)))
+    assert time.process_time() - start < seconds
 
 
 def test_most_annotated_entities_are_found():

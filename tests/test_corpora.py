@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
+from conftest import REPOSITORY
+from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stance.config import load_part
 from stance.corpora import (
     CORPORA,
     attribution_spans,
@@ -26,6 +30,7 @@ from stance.corpora import (
     outermost,
     read_corpus,
     read_files,
+    trained_corpora,
 )
 from stance.errors import RecordError, StanceError
 from stance.records import Article, Label, Stance, Target
@@ -409,6 +414,26 @@ def test_own_articles_from_several_files(tmp_path: Path) -> None:
         ({"mood": "sad"}, "text: the field is missing"),
         ({"text": "Rain.", "stance": "favor"}, "stance: there is a stance but no 'target'"),
         ({"text": "Rain.", "sentences": [{"start": 0}]}, "sentences[0].end: the field is missing"),
+        (
+            {"text": "Rain.", "mood": "angry"},
+            "sentences[0].mood: label \"angry\" is not one of the labels of facet 'mood' "
+            '("glad", "sad")',
+        ),
+        ({"text": "Rain.", "mood": 3}, "sentences[0].mood: 3 is not a label"),
+        (
+            {"text": "Rain.", "target": "Rain", "stance": "pro"},
+            "sentences[0].stance: 'pro' is not one of favor, against, neutral",
+        ),
+        (
+            {
+                "text": "Rain. Sun.",
+                "sentences": [
+                    {"start": 0, "end": 5, "topics": ["weather"]},
+                    {"start": 6, "end": 10, "mood": ["sad"]},
+                ],
+            },
+            "sentences[1].mood: facet 'mood' takes one label, not a list",
+        ),
     ],
 )
 def test_a_broken_line_of_an_own_file(tmp_path: Path, row: Any, message: str) -> None:
@@ -416,6 +441,29 @@ def test_a_broken_line_of_an_own_file(tmp_path: Path, row: Any, message: str) ->
     with pytest.raises(RecordError) as caught:
         read_files([path], MOODS)
     assert str(caught.value) == f"{path}:2: {message}"
+
+
+def test_rows_of_one_text_stay_in_one_part(tmp_path: Path) -> None:
+    def parts(texts: int) -> dict[str, list[Article]]:
+        path = write(
+            tmp_path / "own.jsonl",
+            [
+                {"text": f"Rain fell on town {n}.", "target": target, "stance": "neutral"}
+                for target in ("rain", "the town", "the mayor")
+                for n in range(texts)
+            ],
+        )
+        with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
+            cfg = compose("train", overrides=["corpus=files", f"corpus.files.train={path}"])
+        names = ("train", "selection", "dev")
+        return {part: load_part(cfg, part, DEFAULT)["files"] for part in names}
+
+    counts = {part: Counter(a.text for a in found) for part, found in parts(30).items()}
+    assert [len(count) for count in counts.values()] == [24, 3, 3]
+    assert {rows for count in counts.values() for rows in count.values()} == {3}
+    assert len(set().union(*counts.values())) == 30
+    with pytest.raises(StanceError, match=r"files\.train: 2 texts are too few to cut parts from"):
+        parts(2)
 
 
 def test_files_without_labels(tmp_path: Path) -> None:
@@ -501,6 +549,18 @@ def test_load_dataset_of_mentions_and_of_spans(tmp_path: Path) -> None:
 def test_load_dataset_of_an_unknown_corpus() -> None:
     with pytest.raises(StanceError, match="there is no corpus 'cnn'"):
         load_dataset("cnn")
+
+
+def test_what_a_model_learned_from_before_it_was_trained_on_counts_too() -> None:
+    run: dict[str, Any] = {"articles": {"polnear": 255, "files": 40}}
+    record = {"run": run, "config": {"corpus": {"polnear_spans": True}}}
+    assert trained_corpora(record) == ["polnear", "files", "polnear-spans"]
+    before = {"model": "m", "corpora": ["fakes", "polnear-spans"], "encoder": None}
+    run["started_from"] = before
+    assert trained_corpora(record) == ["polnear", "files", "polnear-spans", "fakes"]
+    run["started_from"] = None
+    assert trained_corpora(record) == ["polnear", "files", "polnear-spans"]
+    assert trained_corpora({}) == []
 
 
 def test_every_corpus_names_its_licence() -> None:

@@ -214,6 +214,7 @@ def test_labels_of_a_multi_facet_are_measured_one_by_one() -> None:
     found = values(measure([gold], [predicted], schema))
     assert found["topic_war_f1"] == pytest.approx(2 / 3)
     assert found["topic_money_f1"] == 0
+    assert found["topic_macro_f1"] == pytest.approx(1 / 3)
     assert found["tags_macro_f1"] == pytest.approx(2 / 3)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import REPOSITORY
 from hydra import compose, initialize_config_dir
 
@@ -108,6 +109,14 @@ def test_auto_takes_the_fastest_that_is_there(exported, tiny_model):
         load_runtime(tiny_model, dtype="int4")
     with pytest.raises(StanceError, match="runs on the CPU, not on 'cuda'"):
         load_runtime(exported, "onnx", device="cuda")
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_device_that_is_not_there_is_one_sentence(tiny_model, device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(StanceError, match=f"^device={device} cannot be used: "):
+        Tagger.from_pretrained(tiny_model, device=device)
 
 
 def test_bfloat16_is_for_pytorch_on_request(tiny_model, articles):

@@ -228,6 +228,37 @@ def test_a_row_for_each_sentence_and_target(tagger: Tagger) -> None:
         tag_frame(frame.assign(body=[TEXT, 3, ""]), tagger, text="body")
 
 
+@pytest.mark.parametrize("options", [{}, {"dtype_backend": "pyarrow"}])
+def test_a_frame_of_our_own_parquet_file(
+    tagger: Tagger, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Its targets are arrays of objects with arrays in them, or lists."""
+    pandas = pytest.importorskip("pandas")
+    from stance.integrations.pandas import tag_frame
+    from stance.writers import ParquetWriter
+
+    start = TEXT.index("Ana Brod")
+    targets = [
+        {"text": "Brod", "mentions": [[start, start + 8]], "names": ["Ana", "Ana Brod"]},
+        {"kind": "claim", "text": "It rained."},
+        {"text": "Olo Venn", "names": ["Venn"]},
+    ]
+    given = [{"text": TEXT, "targets": targets}, {"id": "2", "title": "Snow", "text": "It snowed."}]
+    wanted = list(tagger.tag_many(given))
+    with ParquetWriter(tmp_path / "ours.parquet", tagger.schema) as writer:
+        for article in wanted:
+            writer.write(article)
+    frame = pandas.read_parquet(tmp_path / "ours.parquet", **options)
+    tagged = tag_frame(frame, tagger)
+    assert list(tagged.index) == [0] * 6 + [1]
+    found = tagged[["sentence", "target", "stance"]].astype(object)
+    assert found.where(found.notna(), None).to_numpy().tolist() == [
+        [s.text, wanted[0].targets[stance.target].text, stance.label]
+        for s in wanted[0].sentences or ()
+        for stance in s.stance
+    ] + [["It snowed.", None, None]]
+
+
 # The model card
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,12 @@ def test_who_alleges_what_about_whom(ledger: Ledger) -> None:
     assert rows[0].against.expected == pytest.approx(0.8 * 0.8 + 0.9 * 0.9)
 
 
+def test_allegations_have_one_tag(ledger: Ledger) -> None:
+    assert ledger.allegations(Where(tag="allegation")) == ledger.allegations()
+    with pytest.raises(StanceError, match="allegations have the tag 'allegation': leave out the t"):
+        ledger.allegations(Where(tag="background"))
+
+
 @pytest.mark.parametrize("by", ["target", "tag", "speaker", "publisher", "month"])
 @pytest.mark.parametrize("stance", ["favor", "against"])
 def test_each_figure_leads_to_its_sentences(ledger: Ledger, by: Any, stance: str) -> None:
@@ -251,6 +258,23 @@ def test_where_every_article_has_the_same_count_there_is_no_doubt(tmp_path: Path
     assert (row.against.low, row.against.high) == (50, 50)
 
 
+@pytest.mark.parametrize("p", [0.004, 0.04, 0.06])
+@pytest.mark.parametrize(("some", "others"), [(30, 0), (1, 30)])
+def test_the_interval_holds_the_expected_count_however_small_its_parts(
+    tmp_path: Path, p: float, some: int, others: int
+) -> None:
+    """Sums of articles are counted in tenths: what that takes or adds goes back to the total."""
+    small, nothing = (
+        article([{"text": "They lie.", "stance": [(q, 0.0, 1 - q)]}], targets=[MILL])
+        for q in (p, 0.0)
+    )
+    path = write(tmp_path / "small.parquet", [small] * some + [nothing] * others)
+    with Ledger(path) as ledger:
+        (row,) = ledger.table()
+    assert row.favor.expected == pytest.approx(p * some)
+    assert 0 <= row.favor.expected_low <= row.favor.expected <= row.favor.expected_high
+
+
 def test_names_are_data_and_never_sql(tmp_path: Path) -> None:
     odd = "x'; DROP VIEW pairs; -- \" %_$tag \0"
     tag = 'it\'s "odd"'
@@ -299,6 +323,20 @@ def test_jsonl_gives_the_same_if_it_has_the_probabilities(archive: Path, tmp_pat
                 assert [row[:6] for row in cells(rows)] == [row[:6] for row in cells(same)]
                 assert {row.against.expected for row in rows} == {None}
                 assert ledger.allegations()[0].against.count == 2
+
+
+def test_sentences_of_jsonl_without_ids_are_named_by_their_line(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        with JsonlWriter(tmp_path / f"{name}.jsonl") as writer:
+            for one in ARCHIVE:
+                writer.write(replace(one, id=None))
+    second = tmp_path / "b.jsonl"
+    second.write_text("\n" + second.read_text(encoding="utf-8"), encoding="utf-8")
+    with Ledger(tmp_path) as ledger:
+        places = {found.article for found in ledger.sentences()}
+    assert places == {f"{tmp_path}/a.jsonl:{line}" for line in (1, 2, 3)} | {
+        f"{tmp_path}/b.jsonl:{line}" for line in (2, 3, 4)
+    }
 
 
 def test_nothing_is_counted_where_nothing_is(tmp_path: Path) -> None:
@@ -354,6 +392,36 @@ def test_the_command_prints_tables_and_sentences(
     assert "Stance toward" not in out
     assert call(str(archive), "--from", "March") == 1
     assert "stance: 'March' is not a month" in capsys.readouterr().err
+
+
+def test_the_command_has_no_allegations_of_another_tag(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(str(archive), "--tag", "background") == 0
+    out = capsys.readouterr().out
+    assert "Stance toward each target" in out
+    assert "Who alleges what about whom" not in out
+    assert call(str(archive), "--tag", "allegation") == 0
+    assert "Who alleges what about whom" in capsys.readouterr().out
+    assert call(str(archive), "--tag", "background", "--csv", str(tmp_path)) == 0
+    assert "allegations.csv" not in {path.name for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert call(str(archive), "--tag", "background", "--by", "allegations") == 1
+    assert "leave out the tag 'background'" in capsys.readouterr().err
+
+
+def test_the_command_prints_nothing_that_a_terminal_would_obey(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = "\x1b[2JBrod\x9b\x00"
+    sentence = {"text": odd, "speaker": odd} | tags(0.1, 0.9, 0.1) | {"stance": [(0.1, 0.8, 0.1)]}
+    one = article([sentence], id=odd, targets=[odd], publisher=odd, title=odd)
+    path = str(write(tmp_path / "odd.parquet", [one]))
+    for options in ([], ["--sentences"], ["--by", "publisher"]):
+        assert call(path, *options) == 0
+        out = capsys.readouterr().out
+        assert "Brod" in out
+        assert {c for c in out if unicodedata.category(c) == "Cc"} == {"\n"}
 
 
 def test_the_command_writes_csv(archive: Path, tmp_path: Path) -> None:

@@ -98,6 +98,17 @@ def test_conditions_are_told(archive: Path) -> None:
     assert [row["target"] for row in page.data["rows"]] == [COUNCIL]
 
 
+def test_a_page_for_another_tag_has_no_allegations(archive: Path) -> None:
+    page = page_of(archive, Where(tag="background"))
+    assert "This page is about sentences with another tag." in page.text
+    assert "No allegation takes a stance" not in page.text
+    assert "about Mill owners" not in page.text
+    assert [row["tag"] for row in page.data["rows"]] == [["background"]] * 2
+    page = page_of(archive, Where(tag="allegation"))
+    assert "Ana Brod about Mill owners" in page.text
+    assert "another tag" not in page.text
+
+
 def test_an_empty_ledger_has_a_page(tmp_path: Path) -> None:
     page = page_of(write(tmp_path / "empty.parquet", []))
     assert "No sentence was judged toward a target." in page.text
@@ -159,6 +170,17 @@ def test_sentences_link_to_the_pages_of_their_articles(tmp_path: Path) -> None:
     assert {href for href in hrefs if not href.startswith("#")} <= set(links.values())
     with Ledger(path) as ledger, pytest.raises(StanceError, match="no such folder of article"):
         write_page(ledger, html, pages=tmp_path / "none")
+
+
+def test_no_sentence_links_to_a_page_whose_name_two_articles_had(tmp_path: Path) -> None:
+    """The second one's page has a number, which stays when the ledger counts only one of them."""
+    pages = PageWriter(tmp_path / "pages")
+    for id in ("b/1", "b-1"):
+        pages.write(replace(ARCHIVE[0], id=id))
+    assert (tmp_path / "pages" / "b-1-2.html").is_file()
+    path = write(tmp_path / "archive.parquet", [replace(ARCHIVE[0], id="b-1")])
+    page = page_of(path, pages=Pages(tmp_path / "pages", tmp_path / "ledger.html"))
+    assert [row["cells"][-1]["link"] for row in page.data["rows"]] == [None] * 2
 
 
 def test_the_place_of_a_long_sentence_is_found_by_its_ends(tmp_path: Path) -> None:

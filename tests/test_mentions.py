@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from stance.mentions import skip_unmentioned
@@ -31,6 +33,27 @@ def test_a_target_with_names_is_skipped_where_none_of_them_is(
 ) -> None:
     article = Article(text, targets=(Target("It burned.", "claim", names=("Zzyzx", name)),))
     assert skip_unmentioned(article).targets[0].skipped is not there
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "there"),
+    [
+        ("Erdogan left.", "Erdoğan", True),
+        ("ERDOĞAN LEFT", "Tayyip Erdogan", True),
+        ("Zoë's mill", "zoe", True),
+        ("The İzmir council", "Izmir", True),
+        ("The ÉCSU met.", "Écsi Coal Suppliers Union", True),
+        ("Brod™ cars", "Brod", True),
+        ("ガザ 서울", "서울", True),
+        ("Zoë left.", "Zora", False),
+    ],
+)
+def test_accents_are_the_same_however_they_are_composed(text: str, name: str, there: bool) -> None:
+    for form in ("NFC", "NFD"):
+        for other in ("NFC", "NFD"):
+            target = Target("x", names=(unicodedata.normalize(other, name),))
+            article = Article(unicodedata.normalize(form, text), targets=(target,))
+            assert skip_unmentioned(article).targets[0].skipped is not there
 
 
 def test_the_title_counts_and_other_targets_are_left_alone() -> None:

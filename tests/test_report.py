@@ -165,6 +165,21 @@ def test_a_local_encoder_is_no_base_model(tmp_path: Path) -> None:
     assert "base_model" not in fields
 
 
+def test_the_card_of_a_model_trained_on_from_another(tmp_path: Path) -> None:
+    before = {"model": "news 0.1.0 0af3", "corpora": ["basil"], "encoder": "some/encoder"}
+    run = {"articles": {"files": 40}, "started_from": before}
+    fields, text = card_of(tmp_path, {**RECORD, "run": run})
+    assert fields["base_model"] == "some/encoder"
+    assert fields["license"] == "other"
+    assert "| trained on from | news 0.1.0 0af3 |" in text
+    assert "| encoder | some/encoder |" in text
+    assert "all-MiniLM" not in text  # the config's encoder was not used
+    run["started_from"] = {"model": "news", "corpora": [], "encoder": None}
+    fields, text = card_of(tmp_path, {**RECORD, "run": run})
+    assert "base_model" not in fields
+    assert "| encoder |" not in text
+
+
 def test_a_figure_of_few_positives_is_not_shown() -> None:
     figure = {"value": 0.5, "interval": [0.4, 0.6], "support": 29}
     measured = {"headline": {"allegation_f1": figure, "tags_macro_f1": figure}}

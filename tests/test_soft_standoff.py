@@ -177,6 +177,7 @@ def test_the_bundled_ones_belong_to_labelled_training_articles(corpus: str):
         assert row["sha256"] == own.sha256
         assert np.shape(row["source"]) == (count, 2)
         assert np.shape(row["allegation"]) == (count, 1)
-        rows, targets, columns = np.shape(row["stance"])
-        assert (rows, columns) == (count, 2)
+        sentences, targets, columns = np.shape(row["stance"])
+        assert (sentences, columns) == (count, 2)
+        assert len(row["layout"]) == 16
         assert targets >= len(own.targets) + len(row["further"])

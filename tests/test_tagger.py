@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from stance import Article, RecordError, StanceError, Tagger
 from stance.corpora import read_corpus
 from stance.records import Span
-from stance.tagger import decode_spans
+from stance.resources import bundled
+from stance.tagger import LOOK_AHEAD, decode_spans, find_model
 
 TEXT = (
     "The ministry denied on Monday that its pilots had bombed the clinic in Ostrava Selo. "
@@ -70,6 +71,17 @@ def test_given_sentences_are_used(tagger: Tagger):
     given = {"text": TEXT, "sentences": [{"start": 4, "end": 12}, {"start": 85, "end": 100}]}
     sentences = tagger.tag(given).sentences or ()
     assert [(s.start, s.end) for s in sentences] == [(4, 12), (85, 100)]
+
+
+def test_a_given_field_of_a_facets_name_does_not_replace_the_label(tagger: Tagger):
+    """1 and an object of another form are no labels, so they would be carried along."""
+    given = {"start": 4, "end": 12, "allegation": 1, "source": {"desk": "Ostrava"}, "page": 1}
+    article = tagger.tag({"text": TEXT, "sentences": [given]})
+    (sentence,) = article.to_dict()["sentences"]
+    assert sentence["allegation"]["label"] in (True, False)
+    assert sentence["source"]["label"] in ("official", "other", "narrator")
+    assert sentence["page"] == 1
+    assert Article.from_dict(article.to_dict()) == article
 
 
 def test_tag_many_keeps_the_order_and_reads_as_a_stream(tagger: Tagger):
@@ -193,6 +205,34 @@ def test_broken_input_is_refused_with_its_field(tagger: Tagger):
         tagger.tag({"title": "x"})
     with pytest.raises(RecordError, match="targets"):
         tagger.tag(TEXT, targets=[3])
+
+
+def test_a_broken_record_is_named_by_its_number_after_the_good_ones(tagger: Tagger):
+    stream = tagger.tag_many([TEXT, {"id": "second", "text": TEXT}, {"text": 3}, TEXT])
+    assert [next(stream).id for _ in range(2)] == [None, "second"]
+    with pytest.raises(RecordError, match=r"^article:3: text: want a string, found a number$"):
+        next(stream)
+    with pytest.raises(RecordError, match=r"^article:1: text: the field is missing$"):
+        next(tagger.tag_many([{"title": "x"}]))
+
+
+def test_an_error_of_the_iterable_comes_after_what_was_read(tagger: Tagger):
+    count = LOOK_AHEAD + 8
+
+    def articles():
+        yield from ({"id": str(number), "text": "It rained."} for number in range(count))
+        raise ConnectionError("the feed is gone")
+
+    stream = tagger.tag_many(articles())
+    assert [next(stream).id for _ in range(count)] == [str(number) for number in range(count)]
+    with pytest.raises(ConnectionError, match="the feed is gone"):
+        next(stream)
+
+
+def test_a_folder_called_default_does_not_hide_the_packages_own_model(in_folder: Path):
+    (in_folder / "default").mkdir()
+    assert find_model("default") == bundled("assets/model")
+    assert find_model("./default").resolve() == in_folder / "default"
 
 
 def test_wrong_model_folders(tmp_path: Path):

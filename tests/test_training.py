@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +19,29 @@ from conftest import REPOSITORY, tiny_overrides
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
+from stance.card import write_card
+from stance.corpora import read_corpus
 from stance.errors import StanceError
-from stance.schema import Schema
-from stance.tagger import Tagger
+from stance.evaluation import measure
+from stance.losses import LossWeights
+from stance.records import Article
+from stance.schema import DEFAULT, Schema
+from stance.tagger import Tagger, model_name
 from stance.training import (
+    TENSORBOARD,
+    StanceTrainer,
+    build_model,
+    check_select_by,
     class_weights,
     is_whole,
     read_training,
     select_by,
     start_point,
+    started_from,
     train,
+    training_arguments,
 )
+from stance.training_data import Augmentation, WindowDataset, make_example
 
 
 def composed(*overrides: str):
@@ -71,6 +85,72 @@ def test_a_run_is_judged_by_facets_of_ones_own_too():
     assert select_by(schema) == ["tags_macro_f1", "tone_macro_f1", "favor_against_f1"]
 
 
+def test_a_run_can_be_judged_by_each_figure_and_by_nothing_else():
+    schema = Schema.from_dict(
+        {
+            "facets": {
+                "tone": {"labels": ["calm", "angry"]},
+                "topic": {"labels": ["war", "money"], "kind": "multi"},
+                "doubt": {"labels": [False, True], "kind": "multi"},
+                "rumour": {"labels": [False, True]},
+            },
+            "tags": {"rant": {"tone": "angry"}},
+        }
+    )
+    labels = {"tone": "calm", "topic": ["war"], "doubt": [True], "rumour": True}
+    spans = {track: [[0, 3]] for track in schema.spans}
+    sentence = {"start": 0, "end": 9, "stance": ["favor"], "speaker": "Ora", "spans": spans}
+    article = Article.from_dict(
+        {"text": "Ora sang.", "targets": ["Ora"], "sentences": [sentence | labels]}
+    )
+    figures = measure([article], [article], schema, resamples=0)["headline"]
+    check_select_by(composed(f"trainer.select_by=[{','.join(figures)}]"), schema)
+    with pytest.raises(StanceError, match=r"select_by: there is no figure 'tone_f1'") as caught:
+        check_select_by(composed("trainer.select_by=[tone_macro_f1,tone_f1]"), schema)
+    known = str(caught.value).split("(there are ")[1].removesuffix(")")
+    assert known.split(", ") == sorted(figures)
+
+
+def test_trials_of_one_process_log_into_folders_of_their_own(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("stance.training._tensorboard", ["of/an/earlier/one"])
+    monkeypatch.setenv(TENSORBOARD, "of/an/earlier/one")
+    for trial in "01":
+        training_arguments(composed(f"output={tmp_path}/{trial}"))
+        assert os.environ[TENSORBOARD] == f"{tmp_path}/{trial}/tensorboard"
+    monkeypatch.setenv(TENSORBOARD, "of/the/user")
+    training_arguments(composed(f"output={tmp_path}/2"))
+    assert os.environ[TENSORBOARD] == "of/the/user"
+
+
+def test_early_stopping_goes_on_waiting_after_a_resume(tiny_encoder: Path, tmp_path: Path):
+    def steps(output: Path, limit: int, checkpoint: str | None = None) -> int:
+        cfg = composed(
+            *tiny_overrides(tiny_encoder, output),
+            f"+trainer.arguments.max_steps={limit}",
+            "trainer.arguments.eval_steps=1",
+            "trainer.arguments.save_steps=1",
+            "trainer.early_stopping_patience=3",
+        )
+        model, encoder, _ = build_model(cfg, DEFAULT, tmp_path / "tokenizer")
+        article = read_corpus("starter", None, "train")[0]
+        examples = [make_example(article, DEFAULT, encoder, "starter/0")]
+        trainer = StanceTrainer(
+            cfg=cfg,
+            model=model,
+            dataset=WindowDataset(examples, DEFAULT, encoder, Augmentation(), seed=1),
+            encoder=encoder,
+            weights=LossWeights(),
+            selection=[],  # so every score is 0, and the first evaluation is the best
+        )
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return trainer.state.global_step
+
+    assert steps(tmp_path / "undisturbed", 9) == 4
+    assert steps(tmp_path / "resumed", 2) == 2
+    checkpoint = tmp_path / "resumed" / "checkpoints" / "checkpoint-2"
+    assert steps(tmp_path / "resumed", 9, str(checkpoint)) == 4
+
+
 def test_frozen_layers_keep_their_weights(tiny_encoder: Path, tmp_path: Path):
     steps = ("trainer.freeze_layers=1", "+trainer.arguments.max_steps=2")
     folder = train(composed(*tiny_overrides(tiny_encoder, tmp_path / "run"), *steps))
@@ -93,8 +173,6 @@ def test_more_frozen_layers_than_there_are(tiny_encoder: Path, tmp_path: Path):
 
 def test_the_loaded_model_predicts_what_the_trained_one_did(tiny_model: Path):
     from stance.calibration import Calibration
-    from stance.corpora import read_corpus
-    from stance.evaluation import measure
 
     selection = read_corpus("starter", None, "selection")
     tagger = Tagger.from_pretrained(tiny_model)
@@ -174,7 +252,7 @@ def test_two_processes_share_the_work_and_reach_the_same(tiny_encoder: Path, tmp
     assert two["best_score"] == pytest.approx(one["best_score"], abs=0.1)
 
 
-def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_path: Path):
+def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_path: Path, caplog):
     rows = [
         ("The minister said the bridge was safe.", "calm"),
         ("Thieves! They stole every lamp in the harbour!", "angry"),
@@ -200,8 +278,11 @@ def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_pa
         "trainer.head_learning_rate=5e-3",
         "trainer.arguments.num_train_epochs=30",
         "trainer.select_by=[]",
+        "encoding.max_tokens=100",
     )
-    tagger = Tagger.from_pretrained(train(cfg))
+    folder = train(cfg)
+    assert f"encoding: is that of {tiny_model}, whatever the config says" in caplog.text
+    tagger = Tagger.from_pretrained(folder)
     assert [facet.name for facet in tagger.schema.facets] == ["tone"]
     said: dict[str, tuple[str, ...] | None] = {}
     for text, tone in rows:
@@ -209,6 +290,41 @@ def test_continue_from_a_model_with_a_facet_of_ones_own(tiny_model: Path, tmp_pa
         (sentence,) = tagger.tag(whole).sentences or ()
         said[tone] = sentence.tags
     assert said == {"calm": (), "angry": ("rant",)}
+    training = read_training(folder)
+    before = training["run"]["started_from"]
+    assert before == {
+        "model": model_name(tiny_model),
+        "corpora": ["starter"],
+        "encoder": read_training(tiny_model)["config"]["encoder"]["name"],
+    }
+    card = write_card(folder, training, {}).read_text(encoding="utf-8")
+    assert f"| trained on from | {before['model']} |" in card
+    assert f"| encoder | {before['encoder']} |" in card
+    assert started_from(composed(f"init_from={folder}")) == {
+        "model": model_name(folder),
+        "corpora": ["files", "starter"],
+        "encoder": before["encoder"],
+    }
+
+
+def test_tracks_in_another_order_are_another_models(tiny_model: Path, tmp_path: Path):
+    cfg = composed(f"init_from={tiny_model}")
+    turned = replace(DEFAULT, spans=DEFAULT.spans[::-1])
+    with pytest.raises(StanceError, match=r"source, cue, content\) are not those of the schema"):
+        build_model(cfg, turned, tmp_path)
+
+
+@pytest.mark.parametrize("kept", [None, 0, 1000], ids=["no file", "empty", "cut off"])
+def test_an_encoder_without_readable_weights(tiny_encoder: Path, tmp_path: Path, kept: int | None):
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    weights = folder / "model.safetensors"
+    start = weights.read_bytes()[:kept]
+    weights.unlink()
+    if kept is not None:
+        weights.write_bytes(start)
+    cfg = composed(*tiny_overrides(folder, tmp_path))
+    with pytest.raises(StanceError, match="encoder: the encoder's weights cannot be read: "):
+        build_model(cfg, DEFAULT, tmp_path / "tokenizer")
 
 
 def test_checkpoints_of_another_config_are_refused(tiny_encoder: Path, tmp_path: Path):
@@ -248,6 +364,7 @@ def test_class_weights_average_one_over_the_labels():
         (["encoder.name=/nowhere"], "/nowhere: there is no such encoder folder"),
         (["init_from=/nowhere/model"], "/nowhere/model: there is no such model folder"),
         (["encoding.max_tokens=1000"], "encoding.max_tokens=1000 is more than"),
+        (["trainer.select_by=[tone_f1]"], "trainer.select_by: there is no figure 'tone_f1'"),
         (["+trainer.arguments.seed=3"], "trainer.arguments.seed is set by the package"),
         (["+trainer.arguments.no_such=3"], "trainer.arguments: .*no_such"),
         (["+encoder.overrides.no_such=3"], "encoder.overrides: the config of .* has no 'no_such'"),

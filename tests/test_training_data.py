@@ -132,6 +132,35 @@ def test_foreign_targets_are_neutral_and_absent_from_the_text(encoder, examples)
     assert found > len(dataset) / 2
 
 
+def test_a_target_of_the_articles_own_is_not_foreign(encoder):
+    names = {"one": ["Ministry of Finance"], "two": ["ministry of finance", "Harmattan Front"]}
+    examples = [
+        make_example(
+            Article(
+                "The bank shut.",
+                targets=tuple(map(Target, own)),
+                sentences=(Sentence(0, 14, "The bank shut."),),
+            ),
+            DEFAULT,
+            encoder,
+            key,
+        )
+        for key, own in names.items()
+    ]
+    augmentation = Augmentation(shuffle=False, drop=0, foreign=1.0)
+    dataset = WindowDataset(examples, DEFAULT, encoder, augmentation, seed=3)
+    (front,) = encoder.tokenize_texts(["Harmattan Front"])
+    counts = []
+    for epoch in range(20):
+        dataset.set_epoch(epoch)
+        first, second = (dataset[i].window for i in range(2))
+        counts.append(len(first.targets))
+        assert len(second.targets) == 2
+        for _, positions in first.targets[1:]:
+            assert [first.input_ids[p] for p in positions] == front.ids
+    assert set(counts) == {1, 2}
+
+
 def test_a_name_whose_words_stand_in_the_text_is_not_foreign():
     assert not is_foreign("the Velmora Port Authority", "velmora is a town")
     assert is_foreign("Harmattan Front", "velmora is a town")
@@ -163,6 +192,32 @@ def test_batches_hold_every_window_and_keep_the_budget(encoder, examples, world)
             for batch in samplers[0].epoch_batches()
         ]
         assert np.mean(within) > 0.9
+
+
+def test_more_processes_than_batches_all_have_one(encoder, examples):
+    dataset = WindowDataset(examples[:3], DEFAULT, encoder, Augmentation(), seed=7)
+    world = 2 * TokenBudgetBatches(dataset, 640, 5).count + 1
+    samplers = [TokenBudgetBatches(dataset, 640, 5, rank, world) for rank in range(world)]
+    shares = [list(sampler) for sampler in samplers]
+    assert [len(share) for share in shares] == [len(samplers[0])] * world == [1] * world
+    assert {i for share in shares for batch in share for i in batch} == set(range(len(dataset)))
+
+
+def test_an_epoch_of_few_windows_has_no_empty_batch(encoder, examples):
+    shares = {"some": 0.5}
+    some = [replace(example, key=f"some/{example.key}") for example in examples]
+    dataset = WindowDataset(some, DEFAULT, encoder, PLAIN, seed=7, shares=shares)
+    sampler = TokenBudgetBatches(dataset, 1, seed=5)  # a batch for each window
+    assert sampler.count == len(dataset)
+    windows = set()
+    for epoch in range(8):
+        sampler.set_epoch(epoch)
+        batches = sampler.epoch_batches()
+        assert len(batches) == sampler.count
+        assert all(batches)
+        assert {i for batch in batches for i in batch} == set(range(len(dataset)))
+        windows.add(len(dataset))
+    assert min(windows) < sampler.count
 
 
 def test_loss_of_a_head_without_labels_is_zero_but_reaches_its_weights(encoder):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class StanceError(Exception):
@@ -37,7 +40,9 @@ class RecordError(StanceError):
         place = self.path or ""
         if self.line is not None:
             place += f":{self.line}" if place else f"line {self.line}"
-        return ": ".join(part for part in (place, self.field, self.reason) if part)
+        told = ": ".join(part for part in (place, self.field, self.reason) if part)
+        # A field's name may come from the record, and a terminal would obey it.
+        return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", told)
 
     def at(self, path: str | Path, line: int | None, raw: str = "") -> RecordError:
         """The same error with the file, the line and the raw record it was met in."""

@@ -414,7 +414,7 @@ def _figure(
     # What rounding took from the articles' sums goes back to their total.
     lost = expected - sum(value * number for value, number in expected_counts.items())
     between = _interval(expected_counts, articles, random, resamples)
-    below, above = (round(bound + lost, 3) for bound in between)
+    below, above = (max(0.0, round(bound + lost, 3)) for bound in between)
     return Figure(int(count), low, high, round(expected, 3), below, above)
 
 
@@ -455,8 +455,11 @@ def _parquet_files(output: Path, folder: Path) -> list[Path]:
     if not lines:
         raise StanceError(f"{output}: want a .parquet or .jsonl file, or a folder of them")
     for number, file in enumerate(lines):
-        with ParquetWriter(folder / f"{number:06}.parquet", DEFAULT) as writer:
-            for row, article in enumerate(read_articles(file), 1):
+        path = folder / f"{number:06}.parquet"
+        with ParquetWriter(path, DEFAULT) as writer, file.open("rb") as stream:
+            # Blank lines have a number, and no article.
+            rows = (row for row, line in enumerate(stream, 1) if line.strip())
+            for article, row in zip(read_articles(file), rows, strict=True):
                 known = article.id is not None
                 writer.write(article if known else replace(article, id=f"{file}:{row}"))
     return [folder / f"{number:06}.parquet" for number in range(len(lines))]

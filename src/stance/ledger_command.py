@@ -121,6 +121,8 @@ def _rich_table(name: str, rows: Iterable[Row]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from stance.terminal import plain
+
     group = "speaker" if name == "allegations" else name
     title = {"target": "Stance toward each target", "allegations": "Who alleges what about whom"}
     table = Table(
@@ -136,9 +138,9 @@ def _rich_table(name: str, rows: Iterable[Row]) -> Any:
     for column in ("favor", "against", "sentences", "articles", "skipped"):
         table.add_column(column, justify="right")
     for row in rows:
-        cells = [Text(row.target + (" (claim)" if row.kind == "claim" else ""))]
+        cells = [Text(plain(row.target) + (" (claim)" if row.kind == "claim" else ""))]
         if group != "target":
-            cells.append(Text("–" if row.by is None else row.by))
+            cells.append(Text("–" if row.by is None else plain(row.by)))
         cells += [Text(shown(figure)) for figure in (row.favor, row.against)]
         counts = (row.sentences, row.articles, row.skipped)
         cells += [Text("" if count is None else f"{count:,}") for count in counts]
@@ -150,15 +152,17 @@ def _rich_sentences(found: Iterable[Evidence]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from stance.terminal import plain
+
     table = Table("article", "who", "stance", pad_edge=False, show_lines=True)
     table.add_column("sentence", ratio=1)
     for row in found:
         score = "" if row.score is None else f" {row.score:.2f}"
         who = [row.publisher, row.date, row.speaker]
         table.add_row(
-            Text(f"{row.article}\n{row.start}–{row.end}"),
-            Text("\n".join(filter(None, who))),
-            Text(f"{row.stance}{score}\n{row.target}\n{' '.join(row.tags)}".rstrip()),
-            Text(" ".join(row.text.split())),
+            Text(f"{plain(row.article)}\n{row.start}–{row.end}"),
+            Text("\n".join(plain(part) for part in who if part)),
+            Text(f"{row.stance}{score}\n{plain(row.target)}\n{plain(' '.join(row.tags))}".rstrip()),
+            Text(plain(row.text)),
         )
     return table

@@ -84,7 +84,7 @@ def _acronym(word: str) -> bool:
 
 def _undotted(text: str) -> str:
     """U.S. as US, Erdoğan as Erdogan, however its letters are composed."""
-    text = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFKD", text)))
+    text = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", text)))
     return _DOTTED.sub(lambda match: match.group().replace(".", ""), text)
 
 

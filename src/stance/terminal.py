@@ -32,9 +32,9 @@ class TableWriter:
 def article_table(article: Article) -> Group:
     """Title, numbered targets, and a row a sentence; readable from 60 columns on."""
     title = " · ".join(filter(None, (article.title or article.id, article.publisher, article.date)))
-    lines = [Text(_plain(title), style="bold")] if title else []
+    lines = [Text(plain(title), style="bold")] if title else []
     lines += [
-        Text(f"[{number}] {_plain(target.text)}" + (" (claim)" if target.kind == "claim" else ""))
+        Text(f"[{number}] {plain(target.text)}" + (" (claim)" if target.kind == "claim" else ""))
         for number, target in enumerate(article.targets, 1)
         if not target.skipped
     ]
@@ -45,12 +45,12 @@ def article_table(article: Article) -> Group:
     table.add_column("labels", no_wrap=True)
     table.add_column("sentence", ratio=1)
     for sentence in article.sentences or ():
-        text = escape(_plain(sentence.text))
+        text = escape(plain(sentence.text))
         table.add_row(_labels(sentence), text + (" [yellow](cut)[/]" if sentence.truncated else ""))
     return Group(*lines, table)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text on one line, without what a terminal would obey."""
     return _CONTROL.sub("\ufffd", " ".join(text.split()))
 
@@ -62,7 +62,7 @@ def _labels(sentence: Sentence) -> str:
     if source is not None:
         lines.append(_scored(escape(str(source.label)), source.score))
     if sentence.speaker:
-        lines.append(f"[italic]{escape(_plain(sentence.speaker))}[/]")
+        lines.append(f"[italic]{escape(plain(sentence.speaker))}[/]")
     lines += [
         _scored(
             f"\\[{stance.target + 1}] {STANCES.get(stance.label, escape(stance.label))}",

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from omegaconf import DictConfig
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -45,7 +46,7 @@ from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
 from stance.soft_labels import load_soft_labels
-from stance.tagger import Tagger, find_model, model_name, read_config
+from stance.tagger import Tagger, find_model, label_key, model_name, read_config
 from stance.training_data import (
     Augmentation,
     Collator,
@@ -137,13 +138,18 @@ def train(cfg: DictConfig) -> Path:
 
 
 def started_from(cfg: DictConfig) -> dict[str, Any] | None:
-    """Name, corpora and encoder of the model that `init_from` names; None without it."""
+    """Name, corpora and encoder of the model that `init_from` names; None without it.
+
+    The encoder is the one that the first model of a chain of them began with.
+    """
     if not cfg.init_from:
         return None
     folder = find_model(str(cfg.init_from))
     known = (folder / "training.json").is_file()
     training = read_training(folder) if known else {}
     encoder = training.get("config", {}).get("encoder", {}).get("name")
+    if before := training.get("run", {}).get("started_from"):
+        encoder = before["encoder"]
     return {"model": model_name(folder), "corpora": trained_corpora(training), "encoder": encoder}
 
 
@@ -224,7 +230,7 @@ def build_model(
         pretrained = AutoModel.from_pretrained(
             str(folder), config=encoder_config, dtype=torch.float32
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise StanceError(f"{folder}: the encoder's weights cannot be read: {error}") from error
     pretrained.resize_token_embeddings(
         max(len(tokenizer), encoder_config.vocab_size), mean_resizing=False
@@ -485,9 +491,11 @@ def check_select_by(cfg: DictConfig, schema: Schema) -> None:
     known = {"tags_macro_f1", "stance_macro_f1", "favor_against_f1", "speaker_f1"}
     known |= {f"spans_{track}_f1" for track in schema.spans}
     for facet in schema.facets:
-        labels = [str(label) for label in facet.labels] if facet.kind == "multi" else []
-        known |= {f"{facet.name}_macro_f1", *(f"{facet.name}_{label}_f1" for label in labels)}
-        known |= {f"{facet.name}_f1"} if facet.labels == (False, True) else set()
+        known.add(f"{facet.name}_macro_f1")
+        if facet.kind == "multi":
+            known |= {f"{facet.name}_{label_key(label)}_f1" for label in facet.labels}
+        elif facet.labels == (False, True):
+            known.add(f"{facet.name}_f1")
     wrong = [name for name in plain(cfg.trainer.select_by) or () if name not in known]
     if wrong:
         raise StanceError(
