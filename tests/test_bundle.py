@@ -158,7 +158,7 @@ def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):
     assert all(same)
 
 
-@pytest.mark.xfail(strict=True, reason="89 % (docs/evaluation.md, Targets that disturb)")
+@pytest.mark.xfail(strict=True, reason="90 % (docs/evaluation.md, Targets that disturb)")
 def test_targets_do_not_change_the_tags(tagger, articles, tagged):
     without = [replace(a, targets=()) for a in articles]
     assert share(labels(tagged), labels(list(tagger.tag_many(without)))) >= 0.98

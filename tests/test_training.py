@@ -91,13 +91,12 @@ def test_a_run_can_be_judged_by_each_figure_and_by_nothing_else():
             "facets": {
                 "tone": {"labels": ["calm", "angry"]},
                 "topic": {"labels": ["war", "money"], "kind": "multi"},
-                "doubt": {"labels": [False, True], "kind": "multi"},
                 "rumour": {"labels": [False, True]},
             },
             "tags": {"rant": {"tone": "angry"}},
         }
     )
-    labels = {"tone": "calm", "topic": ["war"], "doubt": [True], "rumour": True}
+    labels = {"tone": "calm", "topic": ["war"], "rumour": True}
     spans = {track: [[0, 3]] for track in schema.spans}
     sentence = {"start": 0, "end": 9, "stance": ["favor"], "speaker": "Ora", "spans": spans}
     article = Article.from_dict(

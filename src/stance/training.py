@@ -46,7 +46,7 @@ from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
 from stance.soft_labels import load_soft_labels
-from stance.tagger import Tagger, find_model, label_key, model_name, read_config
+from stance.tagger import Tagger, find_model, model_name, read_config
 from stance.training_data import (
     Augmentation,
     Collator,
@@ -491,11 +491,9 @@ def check_select_by(cfg: DictConfig, schema: Schema) -> None:
     known = {"tags_macro_f1", "stance_macro_f1", "favor_against_f1", "speaker_f1"}
     known |= {f"spans_{track}_f1" for track in schema.spans}
     for facet in schema.facets:
-        known.add(f"{facet.name}_macro_f1")
-        if facet.kind == "multi":
-            known |= {f"{facet.name}_{label_key(label)}_f1" for label in facet.labels}
-        elif facet.labels == (False, True):
-            known.add(f"{facet.name}_f1")
+        labels = [str(label) for label in facet.labels] if facet.kind == "multi" else []
+        known |= {f"{facet.name}_macro_f1", *(f"{facet.name}_{label}_f1" for label in labels)}
+        known |= {f"{facet.name}_f1"} if facet.labels == (False, True) else set()
     wrong = [name for name in plain(cfg.trainer.select_by) or () if name not in known]
     if wrong:
         raise StanceError(
