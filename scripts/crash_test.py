@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TAG = Path(__file__).resolve().parent / "tag.py"
+NOBODY = "no worker was found"
 BROKEN = '{"id": "broken", "text": "cut'
 
 
@@ -52,7 +53,12 @@ def main() -> None:
         shutil.rmtree("disturbed", ignore_errors=True)
         kill_worker = options.engine == "ray" and moment % 2 == 0
         longest = last - first if kill_worker else last
-        told = disturb(words, kill_worker, chance.uniform(0, longest))
+        delay = chance.uniform(0, longest)
+        told = disturb(words, kill_worker, delay)
+        while told == NOBODY and delay > 0.01:  # the job was faster than the one that was timed
+            shutil.rmtree("disturbed")
+            delay /= 2
+            told = disturb(words, kill_worker, delay)
         same = hashes(Path("disturbed")) == want
         different += not same
         print(f"{told}: {'equal' if same else 'DIFFERENT'}", flush=True)
@@ -94,7 +100,7 @@ def disturb(words: list[str], kill_worker: bool, delay: float) -> str:
         os.kill(victim, signal.SIGKILL)
     if kill_worker:
         finish(job)
-        return f"a worker killed with {there} parts there" if victim else "no worker was found"
+        return f"a worker killed with {there} parts there" if victim else NOBODY
     job.communicate()
     finish(start(words))
     return f"killed after {delay:.2f} s with {there} parts there"

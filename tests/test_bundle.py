@@ -178,7 +178,8 @@ def test_a_target_that_the_article_is_not_about_is_neutral(tagger, articles):
 
 def test_training_starts_from_it(tmp_path):
     (tmp_path / "mine.csv").write_text(
-        "text,tone\n" + "The roof is fine.,calm\nThe roof is on fire!,loud\n" * 12
+        "text,tone\n"
+        + "".join(f"Roof {n} is fine.,calm\nRoof {n} is on fire!,loud\n" for n in range(12))
     )
     (tmp_path / "schema.yaml").write_text(
         "facets:\n  source: {labels: [official, other, narrator]}\n"

@@ -122,6 +122,7 @@ def test_the_wheel_trains_and_tags_from_an_empty_folder(tiny_encoder: Path, tmp_
             "install",
             "-q",
             "--no-deps",
+            "--no-compile",
             "--target",
             str(site),
             str(wheel),

@@ -105,7 +105,7 @@ def test_labels_that_the_schema_lacks_are_one_clear_error(model: Path, tmp_path:
         evaluate(config(f"model={model}", *corpus))
     message = str(caught.value)
     assert str(model) in message
-    assert "corpus: files" in message
+    assert "own.jsonl:1: sentences[0].source" in message
     assert "'source'" in message
     assert "\n" not in message
 
