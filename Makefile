@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Of the tests: one more than there are cores, since many wait for a process that they start.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 STAMP := $(VENV)/installed
 MODEL := outputs/starter/model
 
@@ -42,7 +44,7 @@ examples: $(STAMP) ## label the example articles with the trained model
 	@echo "pages: outputs/pages"
 
 test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal
 
 lint: $(STAMP) ## ruff
 	$(BIN)/ruff check .
