@@ -164,7 +164,7 @@ def _thousandths(probs: Mapping[str, float] | None, facet: Facet) -> list[int]:
 def _probabilities(numbers: Any, facet: Facet, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """(*shape, labels) float of thousandths; those of a single facet add up to 1."""
     columns = len(facet.labels) - (facet.kind == "single")
-    given = np.asarray(numbers, dtype=np.float32).reshape(-1, columns) / 1000
+    given = np.asarray(numbers, dtype=np.float32).reshape(-1, columns) / np.float32(1000)
     if len(given) != math.prod(shape):
         raise ValueError(f"{len(given)} for {math.prod(shape)} of {facet.name}")
     given = given.reshape(*shape, columns)
