@@ -22,20 +22,6 @@ settings.load_profile("stance")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let every process begin with its share of the slow tests, so that none is left to the end."""
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    rest = [item for item in items if item not in slow]
-    ordered: list[pytest.Item] = []
-    for process in range(processes):
-        own = slow[process::processes]
-        room = len(items) * (process + 1) // processes - len(ordered) - len(own)
-        ordered += own + rest[:room]
-        rest = rest[room:]
-    items[:] = ordered + rest
-
-
 @pytest.fixture(scope="session")
 def starter_texts() -> list[str]:
     from stance.corpora import read_corpus

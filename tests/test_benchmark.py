@@ -19,7 +19,6 @@ def settings(config: str, *overrides: str):
         return compose(config, overrides=list(overrides))
 
 
-@pytest.mark.slow
 def test_a_small_benchmark(exported, tiny_encoder, tmp_path):
     cfg = settings(
         "benchmark",

@@ -543,7 +543,6 @@ def test_a_small_disk_and_one_that_is_read_only(exported: Path, small_then_large
     assert "disk/out: cannot be written: Read-only file system" in Path("readonly").read_text()
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_and_taken_up_again(exported: Path, tmp_path: Path):
     """What `scripts/crash_test.py` does, with fewer moments."""
     script = REPOSITORY / "scripts" / "crash_test.py"

@@ -91,7 +91,6 @@ def test_debug_wins_over_the_experiment():
     assert cfg.trainer.arguments.num_train_epochs == 1
 
 
-@pytest.mark.slow
 def test_the_wheel_trains_and_tags_from_an_empty_folder(tiny_encoder: Path, tmp_path: Path):
     """Installed beside the test's own packages, away from the checkout."""
     build = subprocess.run(

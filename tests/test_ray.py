@@ -13,7 +13,6 @@ from conftest import REPOSITORY
 pytest.importorskip("ray.data")
 
 
-@pytest.mark.slow
 def test_ray_gives_the_same_though_a_worker_is_killed(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -30,7 +29,6 @@ def test_ray_gives_the_same_though_a_worker_is_killed(
     assert crash_test.hashes(Path("disturbed")) == crash_test.hashes(Path("undisturbed"))
 
 
-@pytest.mark.slow
 def test_an_error_of_a_worker_is_one_sentence(exported: Path, tmp_path: Path):
     """The weights are broken, which nobody notices before a worker loads them."""
     import shutil

@@ -11,7 +11,6 @@ import pytest
 from conftest import REPOSITORY, tiny_overrides
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_goes_on_from_its_storage(tiny_encoder: Path, tmp_path: Path):
     optuna = pytest.importorskip("optuna")
     overrides = [o for o in tiny_overrides(tiny_encoder, tmp_path) if not o.startswith("output=")]

@@ -182,7 +182,6 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(tiny_model: Path):
         assert figures["headline"][name]["value"] == pytest.approx(best[name], abs=1e-4)
 
 
-@pytest.mark.slow
 def test_killed_and_resumed_equals_undisturbed(tiny_encoder: Path, tmp_path: Path):
     more = (
         "evaluation.enabled=false",
@@ -229,7 +228,6 @@ def test_another_seed_is_another_run(tiny_encoder: Path, tiny_model: Path, tmp_p
     ).read_bytes()
 
 
-@pytest.mark.slow
 def test_two_processes_share_the_work_and_reach_the_same(tiny_encoder: Path, tmp_path: Path):
     more = ("evaluation.enabled=false", "trainer.arguments.num_train_epochs=3")
     alone = train(
