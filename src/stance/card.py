@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stance.corpora import CORPORA, trained_corpora
+from stance.corpora import CORPORA, trained_corpora, trained_encoder
 from stance.errors import require
 from stance.evaluation import MIN_POSITIVES
 from stance.schema import Schema
@@ -63,13 +63,6 @@ def write_card(folder: Path, training: Mapping[str, Any], metrics: Mapping[str, 
     return path
 
 
-def _encoder(training: Mapping[str, Any]) -> Any:
-    """Name of the encoder that was trained, or that the model trained on from began with."""
-    if before := training.get("run", {}).get("started_from"):
-        return before.get("encoder")
-    return training.get("config", {}).get("encoder", {}).get("name")
-
-
 def _metadata(
     name: str, corpora: Sequence[str], training: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> str:
@@ -83,7 +76,7 @@ def _metadata(
         "model_name": name,
     }
     # Owner and name; a local path is of no use to a reader.
-    encoder = str(_encoder(training) or "")
+    encoder = str(trained_encoder(training) or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", encoder) and not Path(encoder).exists():
         fields["base_model"] = encoder
     if restricted(corpora):
@@ -268,7 +261,7 @@ def _run(training: Mapping[str, Any]) -> str:
     arguments = trainer.get("arguments", {})
     settings = {
         "trained on from": (run.get("started_from") or {}).get("model"),
-        "encoder": _encoder(training),
+        "encoder": trained_encoder(training),
         "seed": config.get("seed"),
         "epochs at most": arguments.get("num_train_epochs"),
         "steps": run.get("steps"),

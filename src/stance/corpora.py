@@ -440,3 +440,14 @@ def trained_corpora(training: Mapping[str, Any]) -> list[str]:
         names.append("polnear-spans")
     before = (training.get("run", {}).get("started_from") or {}).get("corpora", ())
     return [*names, *(name for name in before if name not in names)]
+
+
+def trained_encoder(training: Mapping[str, Any]) -> str | None:
+    """Name of the encoder that a model began with, by its `training.json`.
+
+    Of a chain of models, each trained on from the one before, it is that of the first.
+    """
+    before = training.get("run", {}).get("started_from")
+    own = training.get("config", {}).get("encoder", {})
+    name: str | None = before.get("encoder") if before else own.get("name")
+    return name

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal would obey, but for tabs and line ends."""
 
 
 class StanceError(Exception):
@@ -42,7 +43,7 @@ class RecordError(StanceError):
             place += f":{self.line}" if place else f"line {self.line}"
         told = ": ".join(part for part in (place, self.field, self.reason) if part)
         # A field's name may come from the record, and a terminal would obey it.
-        return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", told)
+        return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", told)
 
     def at(self, path: str | Path, line: int | None, raw: str = "") -> RecordError:
         """The same error with the file, the line and the raw record it was met in."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from stance.errors import CONTROL
 from stance.records import Article, Sentence
 
 COLORS = {"official_statement": "cyan", "allegation": "red", "background": "dim"}
 STANCES = {"favor": "[green]+ favor[/]", "against": "[red]− against[/]"}
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class TableWriter:
@@ -52,7 +48,7 @@ def article_table(article: Article) -> Group:
 
 def plain(text: str) -> str:
     """A text on one line, without what a terminal would obey."""
-    return _CONTROL.sub("\ufffd", " ".join(text.split()))
+    return CONTROL.sub("\ufffd", " ".join(text.split()))
 
 
 def _labels(sentence: Sentence) -> str:

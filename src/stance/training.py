@@ -35,7 +35,7 @@ from transformers import (
 from stance import __version__
 from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
 from stance.config import load_part, load_schema, plain
-from stance.corpora import trained_corpora
+from stance.corpora import trained_corpora, trained_encoder
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
 from stance.errors import StanceError
 from stance.evaluation import measure
@@ -138,19 +138,17 @@ def train(cfg: DictConfig) -> Path:
 
 
 def started_from(cfg: DictConfig) -> dict[str, Any] | None:
-    """Name, corpora and encoder of the model that `init_from` names; None without it.
-
-    The encoder is the one that the first model of a chain of them began with.
-    """
+    """Name, corpora and encoder of the model that `init_from` names; None without it."""
     if not cfg.init_from:
         return None
     folder = find_model(str(cfg.init_from))
     known = (folder / "training.json").is_file()
     training = read_training(folder) if known else {}
-    encoder = training.get("config", {}).get("encoder", {}).get("name")
-    if before := training.get("run", {}).get("started_from"):
-        encoder = before["encoder"]
-    return {"model": model_name(folder), "corpora": trained_corpora(training), "encoder": encoder}
+    return {
+        "model": model_name(folder),
+        "corpora": trained_corpora(training),
+        "encoder": trained_encoder(training),
+    }
 
 
 def soft_loss_of(cfg: DictConfig) -> SoftLoss:
