@@ -26,7 +26,7 @@ def test_a_small_benchmark(exported, tiny_encoder, tmp_path):
         "encoder=hub",
         f"encoder.name={tiny_encoder}",
         f"output={tmp_path}",
-        "contestants=[pipeline,onnx-int8-skipping,gliclass]",
+        "contestants=[pipeline,skipping,gliclass]",
         "targets=[0,2]",
         "sentences=40",
         "rounds=1",
@@ -36,14 +36,14 @@ def test_a_small_benchmark(exported, tiny_encoder, tmp_path):
     result = json.loads((tmp_path / "benchmark.json").read_text())
     rows = result["contestants"]
     assert rows["gliclass"] == {"not_run": "GLiClass: weights.gliclass is not set"}
-    for name in ("pipeline", "onnx-int8-skipping"):
+    for name in ("pipeline", "skipping"):
         assert set(rows[name]["speed"]) == {"0", "2"}
         assert rows[name]["speed"]["2"]["median"] > 0
         assert rows[name]["cold"]["median"] > 0
         assert rows[name]["peak_mb"]["median"] > 30
     assert rows["pipeline"]["quality"] is None  # its heads are untrained
-    assert rows["onnx-int8-skipping"]["quality"]["tags_macro_f1"] > 0
-    assert 0 < rows["onnx-int8-skipping"]["share_of_peak"]["0"]["median"] < 1
+    assert rows["skipping"]["quality"]["tags_macro_f1"] > 0
+    assert 0 < rows["skipping"]["share_of_peak"]["0"]["median"] < 1
     assert result["peak"]["int8"]["median"] > 1e9
     assert (tmp_path / "benchmark.png").stat().st_size > 5000
     text = (tmp_path / "benchmark.md").read_text()

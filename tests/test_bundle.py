@@ -20,6 +20,7 @@ from stance.errors import StanceError
 from stance.export import equal_labels
 from stance.model import StanceModel
 from stance.records import Article, Target, without_labels
+from stance.runtime import has_vnni
 from stance.tagger import Tagger, find_model
 from stance.training import train
 
@@ -62,6 +63,7 @@ def test_a_bundle_is_a_model_folder_of_data(tiny_bundle):
         "tokenizer.json",
         "tokenizer_config.json",
         "training.json",
+        *(["model.vnni.onnx"] if has_vnni() else []),
     }
     assert not any(path.name.startswith("bundle-") for path in tiny_bundle.parent.iterdir())
     config = json.loads((tiny_bundle / "training.json").read_text())["config"]
@@ -136,14 +138,43 @@ def tagged(tagger: Tagger, articles: list[Article]) -> list[Article]:
     return list(tagger.tag_many(articles))
 
 
-def test_int8_labels_as_float32_does(articles, tagged):
-    torch_tagger = Tagger.from_pretrained(backend="torch")
-    assert equal_labels(torch_tagger.tag_many(articles), tagged) >= 99
+@pytest.fixture(scope="module")
+def exact(articles: list[Article]) -> list[Article]:
+    return list(Tagger.from_pretrained(backend="torch").tag_many(articles))
 
 
-def test_labels_are_those_of_one_window_at_a_time(tagger, articles, tagged):
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "onnx-int8",
+        pytest.param(
+            "onnx-vnni",
+            marks=pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI"),
+        ),
+    ],
+)
+def test_8_bits_label_as_float32_does_whatever_the_batch(articles, exact, backend):
+    tagger = Tagger.from_pretrained(backend=backend)
+    found = list(tagger.tag_many(articles))
     alone = tagger.on(tagger.runtime, batch_tokens=1)
-    assert equal_labels(alone.tag_many(articles), tagged) >= 99.8
+    assert equal_labels(exact, found) >= 99
+    assert equal_labels(alone.tag_many(articles), found) >= 99.8
+
+
+def test_its_graph_for_vnni_finds_the_weights_that_lie_beside_it():
+    import onnx
+
+    folder = find_model("default")
+    proto = onnx.load(folder / "model.vnni.onnx", load_external_data=False)
+    places = [
+        {entry.key: entry.value for entry in tensor.external_data}
+        for tensor in proto.graph.initializer
+        if tensor.external_data
+    ]
+    size = (folder / "model.int8.onnx").stat().st_size
+    assert len(places) > 50
+    assert all(place["location"] == "model.int8.onnx" for place in places)
+    assert all(int(place["offset"]) + int(place["length"]) <= size for place in places)
 
 
 def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):

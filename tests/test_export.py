@@ -18,9 +18,18 @@ from stance.corpora import read_corpus
 from stance.errors import StanceError
 from stance.export import Limits, check, equal_labels, export, quantize, sample, trace
 from stance.model import StanceModel
-from stance.runtime import ONNX_FILES, OnnxRuntime, has_bfloat16, load_runtime
+from stance.runtime import (
+    ONNX_FILES,
+    OnnxRuntime,
+    choose_backend,
+    has_bfloat16,
+    has_vnni,
+    load_runtime,
+)
 from stance.tagger import Tagger
+from stance.vnni import write_vnni
 
+needs_vnni = pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI")
 ANY = Limits(float_equal=0, int8_equal=0, batch_equal=0, tags_loss=100)
 
 
@@ -39,19 +48,19 @@ def test_the_files_tell_how_they_were_made(exported):
     assert record["nodes"]["Attention"] == 2
     assert record["nodes"]["SkipLayerNormalization"] == 4
     assert record["opset"] == 17
-    assert set(record["checks"]) == {"torch", "onnx", "onnx-int8"}
-    for name, file in ONNX_FILES.items():
+    written = {name: file for name, file in ONNX_FILES.items() if name != "onnx-vnni" or has_vnni()}
+    assert set(record["checks"]) == {"torch", *written}
+    for name, file in written.items():
         assert record["bytes"][name] == (exported / file).stat().st_size
     assert record["bytes"]["onnx-int8"] < record["bytes"]["onnx"]
 
 
-@pytest.mark.parametrize("method", ["dynamic", "static", "matmul_nbits"])
+@pytest.mark.parametrize("method", ["dynamic", "matmul_nbits"])
 def test_other_kinds_of_int8_label_much_the_same(exported, tmp_path, articles, method):
     model = StanceModel.from_pretrained(str(exported), attn_implementation="eager")
     trace(model, tmp_path / "raw.onnx")
     settings = {"method": method, "reduce_range": True, "block_size": 32}
-    batches = sample(exported, articles)
-    quantize(tmp_path / "raw.onnx", tmp_path / "int8.onnx", model, settings, batches)
+    quantize(tmp_path / "raw.onnx", tmp_path / "int8.onnx", model, settings)
     tagger = Tagger.from_pretrained(exported, backend="onnx")
     int8 = tagger.on(OnnxRuntime.load(tmp_path / "int8.onnx"))
     assert equal_labels(tagger.tag_many(articles), int8.tag_many(articles)) > 80
@@ -154,6 +163,68 @@ def test_a_file_that_labels_otherwise_is_refused(exported, tiny_encoder, tmp_pat
         check(exported, {"onnx": tmp_path / "model.onnx"}, articles, Limits())
     report = check(exported, {"onnx": tmp_path / "model.onnx"}, articles, ANY)
     assert report["onnx"]["equal"] < 99
+
+
+@needs_vnni
+def test_8_bit_products_label_much_the_same_whatever_the_batch(exported, articles):
+    exact = Tagger.from_pretrained(exported, backend="onnx")
+    tagger = Tagger.from_pretrained(exported, backend="onnx-vnni")
+    found = list(tagger.tag_many(articles))
+    alone = list(tagger.on(tagger.runtime, batch_tokens=1).tag_many(articles))
+    assert equal_labels(exact.tag_many(articles), found) > 90
+    assert equal_labels(found, alone) >= 99.8
+    difference = [
+        np.abs(one.stance - other.stance).max()
+        for (_, one), (_, other) in zip(
+            exact.logits(articles), tagger.logits(articles), strict=True
+        )
+    ]
+    assert 0 < max(difference) < 0.5
+
+
+@needs_vnni
+def test_the_graph_of_8_bit_products_has_no_matrices_of_its_own(exported):
+    import onnx
+
+    proto = onnx.load(exported / "model.vnni.onnx", load_external_data=False)
+    outside = [t for t in proto.graph.initializer if t.external_data]
+    assert {
+        entry.value for t in outside for entry in t.external_data if entry.key == "location"
+    } == {"model.int8.onnx"}
+    inside = [t for t in proto.graph.initializer if not t.external_data]
+    assert max(np.prod(tuple(t.dims), dtype=int) for t in inside) < 2000
+    kinds = {node.op_type for node in proto.graph.node}
+    assert {"Attention", "MatMulIntegerToFloat", "LayerNormalization", "Gelu"} <= kinds
+    assert not kinds & {"SkipLayerNormalization", "BiasGelu"}
+
+
+def test_a_graph_without_fused_attention_is_refused(exported, tmp_path):
+    trace(
+        StanceModel.from_pretrained(str(exported), attn_implementation="eager"),
+        tmp_path / "raw.onnx",
+    )
+    with pytest.raises(StanceError, match="no fused attention whose weights are constants"):
+        write_vnni(
+            tmp_path / "raw.onnx",
+            tmp_path / "vnni.onnx",
+            sample(exported, read_corpus("starter", None, "dev")[:1]),
+        )
+
+
+def test_without_vnni_the_8_bit_weights_are_taken(exported, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    (folder / "model.vnni.onnx").write_bytes(b"a graph")
+    monkeypatch.setattr("stance.runtime.has_vnni", lambda: False)
+    assert choose_backend(folder) == "onnx-int8"
+    with pytest.raises(StanceError, match="needs a processor with VNNI; take backend=onnx-int8"):
+        choose_backend(folder, "onnx-vnni")
+    monkeypatch.setattr("stance.runtime.has_vnni", lambda: True)
+    assert choose_backend(folder) == "onnx-vnni"
+    (folder / "model.int8.onnx").unlink()
+    assert choose_backend(folder) == "onnx"
+    with pytest.raises(StanceError, match=r"int8\.method=keep: .* has no model\.int8\.onnx"):
+        export(settings(folder, "int8.method=keep"))
 
 
 def test_nothing_is_left_of_a_refused_export(tiny_model, tmp_path):

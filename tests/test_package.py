@@ -31,7 +31,7 @@ LAYERS = [
     {"config", "runtime", "calibration", "training_data", "speakers"},
     {"auto_targets"},
     {"losses", "tagger"},
-    {"integrations", "hf", "soft_standoff"},
+    {"integrations", "hf", "soft_standoff", "vnni"},
     {"evaluation", "jobs", "terminal", "page", "label_studio", "ledger", "soft_labels"},
     {"importers", "ledger_page"},
     {"training", "baselines", "figures", "agreement", "annotate", "export"},

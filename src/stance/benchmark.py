@@ -191,7 +191,9 @@ def summarize(
             "quality": rounds[0].get("quality"),
         }
         if "model_seconds" in next(iter(rounds[0]["speeds"].values())):
-            kind = "int8" if name.startswith("onnx-int8") else "float32"
+            # With 8-bit weights alone the products are in float32.
+            backend = next(iter(rounds[0]["speeds"].values()))["backend"]
+            kind = "int8" if backend == "onnx-vnni" else "float32"
             row["share_of_peak"] = {
                 count: spread(
                     [

@@ -91,7 +91,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     tag.add_argument("--probs", action="store_true", help="probabilities of all labels in JSONL")
     tag.add_argument("--rejects", metavar="FILE", help="write broken records there as JSON lines")
     tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    tag.add_argument("--backend", default="auto", help="auto, torch, onnx or onnx-int8")
+    tag.add_argument("--backend", default="auto", help="auto, torch, onnx, onnx-int8 or onnx-vnni")
     tag.add_argument("--threads", type=int, help="of the CPU; default: those we may use")
     tag.set_defaults(function=_tag)
     for name, module_name, text in (

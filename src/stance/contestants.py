@@ -20,9 +20,9 @@ from stance.baselines import labelled
 from stance.errors import MissingExtra, StanceError
 from stance.readers import read_articles
 from stance.records import Article, Sentence, Target, without_labels
-from stance.runtime import Logits, Runtime
+from stance.runtime import Logits, Runtime, choose_backend, has_vnni
 from stance.schema import DEFAULT
-from stance.tagger import Tagger
+from stance.tagger import Tagger, find_model
 
 FEW = 30
 """Training articles for SetFit, which is meant for few examples."""
@@ -88,7 +88,10 @@ class Ours:
 
     def __init__(self, backend: str, task: Task, *, skipping: bool = False) -> None:
         self.skipping = skipping
-        tagger = Tagger.from_pretrained(task.model, backend=backend, threads=task.threads)
+        if backend == "onnx-vnni" and not has_vnni():
+            raise NotRun("this processor has no VNNI")
+        self.backend = choose_backend(find_model(task.model), backend)
+        tagger = Tagger.from_pretrained(task.model, backend=self.backend, threads=task.threads)
         self.timed = Timed(tagger.runtime)
         self.tagger = tagger.on(self.timed)
 
@@ -387,7 +390,8 @@ CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {
     "torch": partial(Ours, "torch"),
     "onnx": partial(Ours, "onnx"),
     "onnx-int8": partial(Ours, "onnx-int8"),
-    "onnx-int8-skipping": partial(Ours, "onnx-int8", skipping=True),
+    "onnx-vnni": partial(Ours, "onnx-vnni"),
+    "skipping": partial(Ours, "auto", skipping=True),
     "gliclass": absent("gliclass", "GLiClass"),
     "nli": absent("nli", "an NLI cross-encoder"),
     "newssentiment": news_sentiment,
@@ -436,6 +440,7 @@ def main(task: Task) -> None:
             row |= {
                 "tokens": contestant.timed.tokens,
                 "model_seconds": contestant.timed.seconds,
+                "backend": contestant.backend,
             }
         tell(**row)
     tell(peak_mb=peak_megabytes())

@@ -7,6 +7,7 @@ with PyTorch on labelled articles first; a file that labels otherwise is not wri
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +23,10 @@ from stance.config import load_part, plain
 from stance.errors import StanceError, require
 from stance.evaluation import measure
 from stance.records import Article
-from stance.runtime import ONNX_FILES, OnnxRuntime
+from stance.runtime import ONNX_FILES, OnnxRuntime, has_vnni
 from stance.schema import Schema
 from stance.tagger import Tagger, find_model, read_config
+from stance.vnni import write_vnni
 from stance.windows import pad
 
 if TYPE_CHECKING:
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from stance.model import StanceModel
 
 OPSET = 17
-METHODS = ("weights", "dynamic", "static", "matmul_nbits", "none")
+METHODS = ("weights", "dynamic", "matmul_nbits", "keep", "none")
 SAMPLE = 128
-"""Windows on which static quantisation measures activations."""
+"""Windows on which activations are measured for `model.vnni.onnx`."""
 
 INPUTS = {
     "input_ids": {0: "batch", 1: "length"},
@@ -52,13 +54,14 @@ OUTPUTS = {
 
 
 def export(cfg: DictConfig) -> Path:
-    """Write `model.onnx` and `model.int8.onnx` into a model folder, as `configs/export.yaml` says.
+    """Write the ONNX files of a model folder, as `configs/export.yaml` says (see `ONNX_FILES`).
 
     Returns:
         The folder. `export.json` in it tells how the files were made and what the checks gave.
 
     Raises:
-        StanceError: attention was not fused, or a file labels too many sentences otherwise.
+        StanceError: attention was not fused, a file labels too many sentences otherwise, or there
+            is no 8-bit file to keep.
     """
     require("onnx", "export")
     from stance.model import StanceModel
@@ -67,6 +70,8 @@ def export(cfg: DictConfig) -> Path:
     int8 = plain(cfg.int8)
     if int8["method"] not in METHODS:
         raise StanceError(f"int8.method is {int8['method']!r}, want one of {', '.join(METHODS)}")
+    if int8["method"] == "keep" and not (folder / ONNX_FILES["onnx-int8"]).is_file():
+        raise StanceError(f"int8.method=keep: {folder} has no {ONNX_FILES['onnx-int8']}")
     schema = Schema.from_dict(
         read_config(folder)["schema"], where=f"{folder / 'config.json'}: schema"
     )
@@ -81,8 +86,17 @@ def export(cfg: DictConfig) -> Path:
         files = {"onnx": Path(scratch) / ONNX_FILES["onnx"]}
         nodes = fuse(raw, files["onnx"], model)
         if int8["method"] != "none":
-            files["onnx-int8"] = Path(scratch) / ONNX_FILES["onnx-int8"]
-            quantize(raw, files["onnx-int8"], model, int8, sample(folder, articles))
+            weights = files["onnx-int8"] = Path(scratch) / ONNX_FILES["onnx-int8"]
+            if int8["method"] == "keep":
+                shutil.copy(folder / weights.name, weights)
+                if (folder / "export.json").is_file():
+                    made = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+                    int8 = {**made["int8"], "vnni": int8["vnni"]}
+            else:
+                quantize(raw, weights, model, int8)
+            if int8["method"] not in ("dynamic", "matmul_nbits") and int8["vnni"] and has_vnni():
+                files["onnx-vnni"] = Path(scratch) / ONNX_FILES["onnx-vnni"]
+                write_vnni(weights, files["onnx-vnni"], sample(folder, articles))
         record = {
             "exporter": "torch.onnx.export (TorchScript), onnxruntime.transformers.optimizer",
             "opset": OPSET,
@@ -212,7 +226,6 @@ def quantize(
     path: Path,
     model: StanceModel,
     settings: Mapping[str, Any],
-    batches: Sequence[Mapping[str, np.ndarray[Any, Any]]],
 ) -> None:
     """Write the graph with 8-bit weights: the encoder's matrices and the word embeddings.
 
@@ -220,7 +233,6 @@ def quantize(
 
     weights: 8-bit weights alone, in blocks; they become float32 when the file is loaded.
     dynamic: 8-bit activations too, one scale for a whole batch, one weight scale per channel.
-    static: the same with a scale for each activation that is measured beforehand, on `batches`.
     matmul_nbits: 8-bit weights in blocks, each row of activations with scales of its own, so that
     labels do not depend on what else is in the batch.
     """
@@ -250,26 +262,17 @@ def quantize(
         from onnxruntime import quantization
 
         after = raw.with_name("int8.onnx")
-        options = {
-            "op_types_to_quantize": ["MatMul"],
-            "nodes_to_exclude": heads,
-            "per_channel": True,
-            "reduce_range": bool(settings["reduce_range"]),
-            "weight_type": quantization.QuantType.QInt8,
+        quantization.quantize_dynamic(
+            str(graph),
+            str(after),
+            op_types_to_quantize=["MatMul"],
+            nodes_to_exclude=heads,
+            per_channel=True,
+            reduce_range=bool(settings["reduce_range"]),
+            weight_type=quantization.QuantType.QInt8,
             # Fused nodes have outputs whose type the quantiser cannot infer.
-            "extra_options": {"DefaultTensorType": onnx.TensorProto.FLOAT},
-        }
-        if method == "dynamic":
-            quantization.quantize_dynamic(str(graph), str(after), **options)
-        else:
-
-            class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-                rest = iter(batches)
-
-                def get_next(self) -> Any:
-                    return next(self.rest, None)
-
-            quantization.quantize_static(str(graph), str(after), Reader(), **options)
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
         proto = onnx.load(str(after))
     quantize_embeddings(proto)
     onnx.save(proto, str(path))

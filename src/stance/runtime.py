@@ -17,8 +17,15 @@ from stance.schema import FloatArray
 if TYPE_CHECKING:
     from stance.model import StanceModel
 
-ONNX_FILES = {"onnx-int8": "model.int8.onnx", "onnx": "model.onnx"}
+ONNX_FILES = {
+    "onnx-vnni": "model.vnni.onnx",
+    "onnx-int8": "model.int8.onnx",
+    "onnx": "model.onnx",
+}
 """Backends of ONNX Runtime with their file in a model folder, the preferred one first."""
+
+VNNI_FLAGS = {"avx512_vnni", "avx_vnni"}
+"""What Linux calls the instructions that multiply bytes and add without overflow."""
 
 BACKENDS = ("auto", "torch", *ONNX_FILES)
 DTYPES = ("auto", "float32", "bfloat16")
@@ -113,7 +120,7 @@ class OnnxRuntime:
 
     @classmethod
     def load(cls, path: str | Path, threads: int | None = None) -> OnnxRuntime:
-        """Load an ONNX file that `stance.export` wrote.
+        """Load an ONNX file that `stance.export` wrote, from the folder that it was written into.
 
         Args:
             threads: None takes the cores that this process may use (see `stance.cores`).
@@ -152,6 +159,16 @@ def has_bfloat16(device: str) -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16"))
 
 
+def has_vnni() -> bool:
+    """Whether this processor is known to multiply bytes without overflow (x86 on Linux)."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return not VNNI_FLAGS.isdisjoint(flags)
+
+
 def load_runtime(
     folder: str | Path,
     backend: str = "auto",
@@ -177,15 +194,16 @@ def load_runtime(
 
 
 def choose_backend(folder: str | Path, backend: str = "auto", device: str = "auto") -> str:
-    """The backend that `load_runtime` takes: torch, onnx or onnx-int8.
+    """The backend that `load_runtime` takes: torch, onnx, onnx-int8 or onnx-vnni.
 
     Args:
-        backend: one of these; auto takes the folder's int8 file, else its float32 one, else
+        backend: one of these; auto takes what multiplies in 8 bits if the folder has it and the
+            processor VNNI, else the folder's file of 8-bit weights, else its float32 one, else
             PyTorch, and PyTorch on any device but the CPU.
         device: auto, cpu, cuda, mps; ONNX Runtime is used on the CPU.
 
     Raises:
-        StanceError: no such backend, or the folder has no file for it.
+        StanceError: no such backend, the folder has no file for it, or it needs VNNI.
     """
     if backend not in BACKENDS:
         raise StanceError(f"backend is {backend!r}, want one of {', '.join(BACKENDS)}")
@@ -193,6 +211,8 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
     files = {name: Path(folder) / file for name, file in ONNX_FILES.items()}
     if backend == "auto":
         there = [name for name, path in files.items() if path.is_file()]
+        if "onnx-vnni" in there and not (has_vnni() and files["onnx-int8"].is_file()):
+            there.remove("onnx-vnni")
         backend = there[0] if there and on_cpu else "torch"
     if backend == "torch":
         return backend
@@ -200,6 +220,9 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
         raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
     if not files[backend].is_file():
         raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
+    if backend == "onnx-vnni" and not has_vnni():
+        # Bytes would overflow in silence.
+        raise StanceError("backend=onnx-vnni needs a processor with VNNI; take backend=onnx-int8")
     return backend
 
 

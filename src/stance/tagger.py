@@ -87,7 +87,7 @@ class Tagger:
         Args:
             model: a folder that training wrote, an id such as `organisation/name`, or `default`,
                 the model that the package carries.
-            backend: auto, torch, onnx or onnx-int8 (see `stance.runtime.load_runtime`).
+            backend: auto, torch, onnx, onnx-int8 or onnx-vnni (see `stance.runtime.load_runtime`).
             device: auto, cpu, cuda, mps.
             threads: of the CPU; None takes the cores that this process may use.
             dtype: of PyTorch's matrix products: float32, bfloat16, or auto, which is bfloat16 where
