@@ -20,7 +20,7 @@ from stance.errors import StanceError
 from stance.export import equal_labels
 from stance.model import StanceModel
 from stance.records import Article, Target, without_labels
-from stance.runtime import has_vnni
+from stance.runtime import without_vnni
 from stance.tagger import Tagger, find_model
 from stance.training import train
 
@@ -63,7 +63,7 @@ def test_a_bundle_is_a_model_folder_of_data(tiny_bundle):
         "tokenizer.json",
         "tokenizer_config.json",
         "training.json",
-        *(["model.vnni.onnx"] if has_vnni() else []),
+        *([] if without_vnni() else ["model.vnni.onnx"]),
     }
     assert not any(path.name.startswith("bundle-") for path in tiny_bundle.parent.iterdir())
     config = json.loads((tiny_bundle / "training.json").read_text())["config"]
@@ -149,7 +149,9 @@ def exact(articles: list[Article]) -> list[Article]:
         "onnx-int8",
         pytest.param(
             "onnx-vnni",
-            marks=pytest.mark.skipif(not has_vnni(), reason="this processor has no VNNI"),
+            marks=pytest.mark.skipif(
+                bool(without_vnni()), reason="no VNNI, or an old ONNX Runtime"
+            ),
         ),
     ],
 )

@@ -23,7 +23,7 @@ from stance.config import load_part, plain
 from stance.errors import StanceError, require
 from stance.evaluation import measure
 from stance.records import Article
-from stance.runtime import ONNX_FILES, OnnxRuntime, has_vnni
+from stance.runtime import ONNX_FILES, OnnxRuntime, without_vnni
 from stance.schema import Schema
 from stance.tagger import Tagger, find_model, read_config
 from stance.vnni import write_vnni
@@ -94,7 +94,11 @@ def export(cfg: DictConfig) -> Path:
                     int8 = {**made["int8"], "vnni": int8["vnni"]}
             else:
                 quantize(raw, weights, model, int8)
-            if int8["method"] not in ("dynamic", "matmul_nbits") and int8["vnni"] and has_vnni():
+            if (
+                int8["method"] not in ("dynamic", "matmul_nbits")
+                and int8["vnni"]
+                and not without_vnni()
+            ):
                 files["onnx-vnni"] = Path(scratch) / ONNX_FILES["onnx-vnni"]
                 write_vnni(weights, files["onnx-vnni"], sample(folder, articles))
         record = {

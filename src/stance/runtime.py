@@ -24,6 +24,9 @@ ONNX_FILES = {
 }
 """Backends of ONNX Runtime with their file in a model folder, the preferred one first."""
 
+VNNI_RUNTIME = (1, 24)
+"""The first version of ONNX Runtime that has all operators of `model.vnni.onnx`."""
+
 VNNI_FLAGS = {"avx512_vnni", "avx_vnni"}
 """What Linux calls the instructions that multiply bytes and add without overflow."""
 
@@ -169,6 +172,18 @@ def has_vnni() -> bool:
     return not VNNI_FLAGS.isdisjoint(flags)
 
 
+def without_vnni() -> str | None:
+    """What is missing here to run `model.vnni.onnx`, or None."""
+    if not has_vnni():  # bytes would overflow in silence
+        return "a processor with VNNI"
+    import onnxruntime
+
+    numbers = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if numbers < VNNI_RUNTIME:
+        return f"onnxruntime {'.'.join(map(str, VNNI_RUNTIME))} or newer"
+    return None
+
+
 def load_runtime(
     folder: str | Path,
     backend: str = "auto",
@@ -211,7 +226,7 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
     files = {name: Path(folder) / file for name, file in ONNX_FILES.items()}
     if backend == "auto":
         there = [name for name, path in files.items() if path.is_file()]
-        if "onnx-vnni" in there and not (has_vnni() and files["onnx-int8"].is_file()):
+        if "onnx-vnni" in there and (without_vnni() or "onnx-int8" not in there):
             there.remove("onnx-vnni")
         backend = there[0] if there and on_cpu else "torch"
     if backend == "torch":
@@ -220,9 +235,9 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
         raise StanceError(f"backend={backend} runs on the CPU, not on {device!r}")
     if not files[backend].is_file():
         raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
-    if backend == "onnx-vnni" and not has_vnni():
-        # Bytes would overflow in silence.
-        raise StanceError("backend=onnx-vnni needs a processor with VNNI; take backend=onnx-int8")
+    missing = without_vnni() if backend == "onnx-vnni" else None
+    if missing:
+        raise StanceError(f"backend=onnx-vnni needs {missing}; take backend=onnx-int8")
     return backend
 
 

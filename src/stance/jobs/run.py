@@ -186,9 +186,11 @@ def _fingerprint(files: Sequence[File]) -> str:
 def _model(folder: Path, backend: str) -> Mapping[str, str]:
     """What identifies a model: its name, a hash of the files that decide labels, its schema's."""
     config = read_config(folder)
-    weights = ONNX_FILES.get(backend, "model.safetensors")
+    weights = [ONNX_FILES.get(backend, "model.safetensors")]
+    if backend == "onnx-vnni":  # a graph alone
+        weights.append(ONNX_FILES["onnx-int8"])
     digest = hashlib.sha256()
-    for name in (weights, "config.json", "calibration.json", "tokenizer.json"):
+    for name in (*weights, "config.json", "calibration.json", "tokenizer.json"):
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"")
     schema = Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema")
