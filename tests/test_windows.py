@@ -50,7 +50,7 @@ lengths = st.lists(st.integers(1, 90), max_size=40)
 def test_every_sentence_is_owned_once_in_every_target_group(sentences, targets, budget, context):
     encoder = Bare(max_tokens=budget, context=context)
     windows = encoder.windows([tokens(n) for n in sentences], [tokens(n) for n in targets])
-    assert all(len(window) <= max(budget, 256) for window in windows)
+    assert all(len(window) <= max(budget, 400) for window in windows)
     owned = [
         (number, tuple(t for t, _ in window.targets))
         for window in windows
@@ -150,7 +150,7 @@ def test_many_targets_are_grouped_and_only_the_first_group_counts_for_facets():
 
 
 def test_a_window_grows_with_targets_beyond_their_share_and_keeps_its_sentences():
-    encoder = Bare(max_tokens=100, max_wide_tokens=150)
+    encoder = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=0)
     sentences = [tokens(10)] * 9
     few, more, most = (encoder.windows(sentences, [tokens(9)] * n) for n in (4, 9, 10))
     assert [len(w.sentences) for w in more] == [len(w.sentences) for w in few]
@@ -158,6 +158,21 @@ def test_a_window_grows_with_targets_beyond_their_share_and_keeps_its_sentences(
     assert 100 < max(map(len, more)) <= 150
     assert {len(w.targets) for w in more} == {9}
     assert {len(w.targets) for w in most} == {9, 1}
+
+
+def test_sentences_behind_many_targets_get_room_in_proportion_so_that_few_windows_repeat_them():
+    sentences, targets = [tokens(9)] * 40, [tokens(9)] * 9
+    tight = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=0)
+    wide = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=2)
+    capped = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=2, max_window_tokens=200)
+    sizes = [[len(w) for w in e.windows(sentences, targets)] for e in (tight, wide, capped)]
+    assert 260 < max(sizes[1]) <= 1 + 90 * 3
+    assert 190 < max(sizes[2]) <= 200
+    assert sum(sizes[1]) < sum(sizes[2]) < sum(sizes[0])
+    few = [tokens(9)] * 4
+    assert [len(w) for w in tight.windows(sentences, few)] == [
+        len(w) for w in wide.windows(sentences, few)
+    ]
 
 
 def test_no_sentences_no_windows_and_no_targets_one_empty_group():

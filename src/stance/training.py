@@ -223,7 +223,11 @@ def build_model(
             f"({limit} positions)"
         )
     if limit:
-        encoding = replace(encoding, max_wide_tokens=min(encoding.max_wide_tokens, limit - 2))
+        encoding = replace(
+            encoding,
+            max_wide_tokens=min(encoding.max_wide_tokens, limit - 2),
+            max_window_tokens=min(encoding.max_window_tokens, limit - 2),
+        )
     try:
         pretrained = AutoModel.from_pretrained(
             str(folder), config=encoder_config, dtype=torch.float32

@@ -34,6 +34,9 @@ class Encoding:
     target_share: of the window for targets; the rest is for sentences.
     max_wide_tokens: a window whose targets need more than their share may grow to this length;
         targets that need still more are split into groups.
+    wide_sentences: sentences in front of which the targets need more than their share get room for
+        at least so many times the targets' tokens, since every window repeats the targets.
+    max_window_tokens: as far as the window stays within this length.
     """
 
     max_tokens: int = 160
@@ -42,6 +45,8 @@ class Encoding:
     max_target_tokens: int = 32
     target_share: float = 0.4
     max_wide_tokens: int = 256
+    wide_sentences: float = 2.0
+    max_window_tokens: int = 400
 
     def __post_init__(self) -> None:
         if self.max_tokens < 16 or not 0 < self.target_share < 1 or self.context < 0:
@@ -247,8 +252,12 @@ class WindowEncoder:
 
     def size(self, group: Sequence[tuple[int, Tokens]]) -> int:
         """Tokens that a window with this group of targets in front may have."""
-        more = front_tokens(group) - self.encoding.target_tokens
-        return self.encoding.max_tokens + max(more, 0)
+        front = front_tokens(group)
+        more = front - self.encoding.target_tokens
+        if more <= 0:
+            return self.encoding.max_tokens
+        wanted = 1 + int(front * (1 + self.encoding.wide_sentences))
+        return max(self.encoding.max_tokens + more, min(wanted, self.encoding.max_window_tokens))
 
     def cut(self, sentences: Sequence[Tokens], room: int) -> Iterator[tuple[int, int]]:
         """Ranges of owned sentences [first, last), each as long as `room` tokens and context allow.
