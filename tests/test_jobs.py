@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -155,6 +156,20 @@ def test_what_is_written_is_no_part_of_the_input(two_files: Untagged, entry: str
 )
 def test_what_is_written_beside_the_input(two_files: Untagged, entry: str, written: Any):
     check_apart([entry], written)
+
+
+def test_a_file_with_brackets_in_its_name_is_no_pattern(two_files: Untagged):
+    shutil.copy("in/a.jsonl", "in/x[1].jsonl")
+    check_apart(["in/x[1].jsonl"], "in/x1.jsonl")
+    with pytest.raises(StanceError, match="the output is part of the input"):
+        check_apart(["in/y[1].jsonl"], "in/y1.jsonl")
+
+
+def test_labels_and_rejects_are_two_files(two_files: Untagged):
+    with pytest.raises(StanceError, match=r"^out.jsonl: labels and rejects cannot be one file$"):
+        tag_files(two_files, ["in/a.jsonl"], "out.jsonl", rejects="out.jsonl")
+    assert two_files.given == []
+    assert not Path("out.jsonl").exists()
 
 
 def test_a_file_takes_the_place_of_the_one_that_was_read(two_files: Untagged):

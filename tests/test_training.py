@@ -121,6 +121,13 @@ def test_trials_of_one_process_log_into_folders_of_their_own(tmp_path: Path, mon
     assert os.environ[TENSORBOARD] == "of/the/user"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_bfloat16_without_a_gpu_is_the_processors(tmp_path: Path):
+    arguments = training_arguments(composed(f"output={tmp_path}", "+trainer.arguments.bf16=true"))
+    assert arguments.bf16
+    assert arguments.use_cpu or torch.backends.mps.is_available()
+
+
 def test_early_stopping_goes_on_waiting_after_a_resume(tiny_encoder: Path, tmp_path: Path):
     def steps(output: Path, limit: int, checkpoint: str | None = None) -> int:
         cfg = composed(

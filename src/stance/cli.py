@@ -173,7 +173,7 @@ def _tag(options: argparse.Namespace) -> int:
         is_page = format == "html"
         writer = PageWriter(options.output, tagger.schema) if is_page else TableWriter()
         check_apart(options.input, options.output)
-        with open_rejects(options.rejects, options.input) as rejected:
+        with open_rejects(options.rejects, options.input, options.output) as rejected:
             articles = read_inputs(options.input, counts, rejected)
             for article in label(tagger, articles, targets, counts):
                 writer.write(article)

@@ -531,6 +531,9 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available():
         arguments = {"use_cpu": True, "ddp_backend": "gloo"} | arguments
+    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if arguments.get("bf16") and not accelerated:
+        arguments = {"use_cpu": True} | arguments  # else bfloat16 is taken for a GPU's
     if os.environ.get(TENSORBOARD, _tensorboard[-1]) == _tensorboard[-1]:  # not set by the user
         _tensorboard.append(str(Path(cfg.output) / "tensorboard"))
         os.environ[TENSORBOARD] = _tensorboard[-1]

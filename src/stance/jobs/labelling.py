@@ -90,7 +90,8 @@ def check_apart(inputs: Sequence[str | Path], *written: Any) -> None:
             if entry == "-" or is_url(entry):
                 continue
             inside = os.path.isdir(entry) and place.resolve().is_relative_to(Path(entry).resolve())
-            if inside or (glob.has_magic(entry) and _matches(place, entry)):
+            pattern = glob.has_magic(entry) and not os.path.isfile(entry)
+            if inside or (pattern and _matches(place, entry)):
                 raise StanceError(f"{place}: the output is part of the input {entry}")
 
 
@@ -113,17 +114,19 @@ def _fit(names: Sequence[str], patterns: Sequence[str]) -> bool:
 
 @contextmanager
 def open_rejects(
-    path: str | Path | None, inputs: Sequence[str | Path] = ()
+    path: str | Path | None, inputs: Sequence[str | Path] = (), output: Any = None
 ) -> Iterator[BinaryIO | None]:
     """The file for broken records, None without a path.
 
     Raises:
-        StanceError: it cannot be written, or is one of the inputs.
+        StanceError: it cannot be written, is one of the inputs, or is where the labels go.
     """
     if path is None:
         yield None
         return
     check_apart(inputs, path)
+    if isinstance(output, (str, Path)) and Path(output).resolve() == Path(path).resolve():
+        raise StanceError(f"{path}: labels and rejects cannot be one file")
     if any(os.path.exists(path) and os.path.samefile(path, i) for i in inputs if os.path.isfile(i)):
         raise StanceError(f"{path}: the rejects would take the place of the input")
     with ExitStack() as stack:
@@ -188,7 +191,7 @@ def tag_files(
     counts = Counts()
     try:
         with ExitStack() as stack:
-            rejected = stack.enter_context(open_rejects(rejects, inputs))
+            rejected = stack.enter_context(open_rejects(rejects, inputs, output))
             writer = open_writer(output, format, tagger.schema, probs=probs)
             stack.enter_context(writer)
             for article in label(tagger, read_inputs(inputs, counts, rejected), targets, counts):
