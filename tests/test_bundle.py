@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from stance.errors import StanceError
 from stance.export import equal_labels
 from stance.model import StanceModel
 from stance.records import Article, Target, without_labels
-from stance.runtime import without_vnni
+from stance.runtime import WEIGHTS_HASH, without_vnni
 from stance.tagger import Tagger, find_model
 from stance.training import train
 
@@ -165,18 +166,26 @@ def test_8_bits_label_as_float32_does_whatever_the_batch(articles, exact, backen
 
 def test_its_graph_for_vnni_finds_the_weights_that_lie_beside_it():
     import onnx
+    from onnx import numpy_helper
 
     folder = find_model("default")
+    content = (folder / "model.int8.onnx").read_bytes()
+    weights = onnx.load_model_from_string(content).graph.initializer
+    bytes_of = {tensor.name: numpy_helper.to_array(tensor).tobytes() for tensor in weights}
     proto = onnx.load(folder / "model.vnni.onnx", load_external_data=False)
-    places = [
-        {entry.key: entry.value for entry in tensor.external_data}
-        for tensor in proto.graph.initializer
-        if tensor.external_data
-    ]
-    size = (folder / "model.int8.onnx").stat().st_size
-    assert len(places) > 50
-    assert all(place["location"] == "model.int8.onnx" for place in places)
-    assert all(int(place["offset"]) + int(place["length"]) <= size for place in places)
+    compared = 0
+    for tensor in proto.graph.initializer:
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        if place:
+            assert place["location"] == "model.int8.onnx"
+            start, length = int(place["offset"]), int(place["length"])
+            assert content[start : start + length] == bytes_of.get(
+                tensor.name, content[start:][:length]
+            )
+            compared += tensor.name in bytes_of
+    assert compared > 50
+    hashes = {entry.value for entry in proto.metadata_props if entry.key == WEIGHTS_HASH}
+    assert hashes == {hashlib.sha256(content).hexdigest()}
 
 
 def test_the_order_of_targets_does_not_matter(tagger, articles, tagged):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import LOOSE, REPOSITORY
 from hydra import compose, initialize_config_dir
 
 from stance.corpora import read_corpus
@@ -149,18 +149,21 @@ def test_a_broken_file_is_one_sentence(tmp_path):
         OnnxRuntime.load(path)
 
 
-def test_a_file_that_labels_otherwise_is_refused(exported, tiny_encoder, tmp_path, articles):
-    """The graph of another model of the same shape."""
+def turn_facets(path: Path, changed: Path) -> None:
+    """Write a graph that labels as another model of the same shape."""
     import onnx
     from onnx import numpy_helper
 
-    proto = onnx.load(exported / "model.onnx")
+    proto = onnx.load(path, load_external_data=False)
     for tensor in proto.graph.initializer:
         if tensor.name.endswith("facet_head.bias"):
-            tensor.CopyFrom(
-                numpy_helper.from_array(numpy_helper.to_array(tensor)[::-1] + 5, tensor.name)
-            )
-    onnx.save(proto, tmp_path / "model.onnx")
+            turned = numpy_helper.to_array(tensor)[::-1] * 50 + np.arange(5, dtype=np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(turned, tensor.name))
+    onnx.save(proto, changed)
+
+
+def test_a_file_that_labels_otherwise_is_refused(exported, tiny_encoder, tmp_path, articles):
+    turn_facets(exported / "model.onnx", tmp_path / "model.onnx")
     with pytest.raises(StanceError, match=r"model\.onnx is not written: equal is [\d.]+ %"):
         check(exported, {"onnx": tmp_path / "model.onnx"}, articles, Limits())
     report = check(exported, {"onnx": tmp_path / "model.onnx"}, articles, ANY)
@@ -213,7 +216,69 @@ def test_a_graph_without_fused_attention_is_refused(exported, tmp_path):
         )
 
 
+@needs_vnni
+def test_a_graph_of_8_bit_products_does_not_read_other_weights(exported, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    weights = bytearray((folder / "model.int8.onnx").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.int8.onnx").write_bytes(weights)
+    with pytest.raises(StanceError, match=r"model\.vnni\.onnx was made for another model\.int8"):
+        Tagger.from_pretrained(folder)
+
+
+@needs_vnni
+def test_a_graph_of_8_bit_products_is_read_through_links(exported, tmp_path):
+    """As the Hub's cache keeps files."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    for number, path in enumerate(exported.iterdir()):
+        shutil.copy(path, tmp_path / "blobs" / str(number))
+        (tmp_path / "snapshot" / path.name).symlink_to(Path("..") / "blobs" / str(number))
+    assert choose_backend(tmp_path / "snapshot") == "onnx-vnni"
+    assert Tagger.from_pretrained(tmp_path / "snapshot").tag("Rain fell.").sentences
+
+
+@needs_vnni
+def test_a_graph_of_8_bit_products_is_added_to_weights_that_stay(exported, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+    (folder / "model.vnni.onnx").unlink()
+    before = {name: (folder / name).read_bytes() for name in ("model.int8.onnx", "export.json")}
+    export(settings(folder, "int8.method=keep", *LOOSE))
+    assert (folder / "model.int8.onnx").read_bytes() == before["model.int8.onnx"]
+    assert (folder / "model.vnni.onnx").read_bytes() == (exported / "model.vnni.onnx").read_bytes()
+    record = json.loads((folder / "export.json").read_text())
+    assert record["int8"] == json.loads(before["export.json"])["int8"]
+    monkeypatch.setattr("stance.runtime.has_vnni", lambda: False)
+    export(settings(folder, "int8.method=keep", *LOOSE))
+    assert (folder / "model.vnni.onnx").read_bytes() == (exported / "model.vnni.onnx").read_bytes()
+    record = json.loads((folder / "export.json").read_text())
+    assert record["without_vnni"] == "it needs a processor with VNNI"
+    export(settings(folder, *LOOSE))
+    assert not (folder / "model.vnni.onnx").exists()
+
+
+@needs_vnni
+def test_a_graph_that_labels_otherwise_is_left_out_and_the_others_stay(
+    exported, tmp_path, monkeypatch, caplog
+):
+    folder = tmp_path / "model"
+    shutil.copytree(exported, folder)
+
+    def of_another_model(weights, path, batches):
+        write_vnni(weights, path, batches)
+        turn_facets(path, path)
+
+    monkeypatch.setattr("stance.export.write_vnni", of_another_model)
+    export(settings(folder, *LOOSE))
+    assert not (folder / "model.vnni.onnx").exists()
+    assert (folder / "model.int8.onnx").exists()
+    assert "without model.vnni.onnx: model.vnni.onnx is not written: equal is" in caplog.text
+
+
 def test_without_vnni_the_8_bit_weights_are_taken(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("onnxruntime.__version__", "1.24.2")
     folder = tmp_path / "model"
     shutil.copytree(exported, folder)
     (folder / "model.vnni.onnx").write_bytes(b"a graph")
@@ -223,9 +288,9 @@ def test_without_vnni_the_8_bit_weights_are_taken(exported, tmp_path, monkeypatc
         choose_backend(folder, "onnx-vnni")
     monkeypatch.setattr("stance.runtime.has_vnni", lambda: True)
     assert choose_backend(folder) == "onnx-vnni"
-    monkeypatch.setattr("onnxruntime.__version__", "1.23.2")
+    monkeypatch.setattr("onnxruntime.__version__", "1.24.1")
     assert choose_backend(folder) == "onnx-int8"
-    with pytest.raises(StanceError, match=r"needs onnxruntime 1\.24 or newer"):
+    with pytest.raises(StanceError, match=r"needs onnxruntime 1\.24\.2 or newer"):
         choose_backend(folder, "onnx-vnni")
     monkeypatch.undo()
     (folder / "model.int8.onnx").unlink()

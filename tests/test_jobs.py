@@ -26,6 +26,7 @@ from stance.jobs import Counts, check_apart, open_rejects, read_inputs, tag_file
 from stance.jobs.folder import locked
 from stance.jobs.plan import make_plan
 from stance.jobs.progress import Progress
+from stance.jobs.run import _model as model_of_job
 from stance.jobs.run import run
 from stance.readers import SUFFIXES, read_articles
 from stance.schema import DEFAULT
@@ -324,6 +325,41 @@ def test_a_parquet_data_set_in_folders(exported: Path, in_folder: Path):
         pyarrow.parquet.write_table(pyarrow.table({"text": ["Rain fell."]}), folder / "0.parquet")
     label(exported, "input=archive")
     assert [a.publisher for a in labelled()] == ["Kelm Post", "Orlea"]
+
+
+def test_a_job_goes_on_with_the_backend_that_it_began_with(
+    exported: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+):
+    label(exported, "input=archive/a.jsonl", "backend=onnx", "format=jsonl")
+    whole = [path.read_bytes() for path in parts()]
+    parts()[0].unlink()
+    label(exported, "input=archive/a.jsonl", "format=jsonl")  # auto would take a file of 8 bits
+    assert [path.read_bytes() for path in parts()] == whole
+
+    shutil.copytree(exported, "model")
+    Path("model/model.vnni.onnx").write_bytes(b"a graph")
+    monkeypatch.setattr("stance.runtime.without_vnni", lambda: None)
+    with pytest.raises(StanceError, match="ONNX Runtime cannot load it"):
+        label(Path("model"), "input=archive/a.jsonl", "output=other")
+    monkeypatch.setattr("stance.runtime.without_vnni", lambda: "a processor with VNNI")
+    with pytest.raises(
+        StanceError, match=r"begun with backend=onnx-vnni, which cannot be used here"
+    ):
+        label(Path("model"), "input=archive/a.jsonl", "output=other")
+    label(Path("model"), "input=archive/a.jsonl", "output=other", "resume=false")
+    assert len(labelled("other")) == 20
+
+
+def test_a_graph_without_weights_of_its_own_is_known_by_those_that_it_reads(
+    exported: Path, archive: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(exported, "model")
+    Path("model/model.vnni.onnx").write_bytes(b"a graph")
+    before = model_of_job(Path("model"), "onnx-vnni")
+    other = bytearray(Path("model/model.int8.onnx").read_bytes())
+    other[-1] ^= 1
+    Path("model/model.int8.onnx").write_bytes(other)
+    assert model_of_job(Path("model"), "onnx-vnni") != before
 
 
 def test_what_differs_from_the_job_in_the_folder_is_named(

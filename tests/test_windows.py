@@ -175,6 +175,16 @@ def test_sentences_behind_many_targets_get_room_in_proportion_so_that_few_window
     ]
 
 
+def test_the_encoding_of_an_older_model_cuts_as_it_did():
+    older = {
+        n: v
+        for n, v in Encoding().to_dict().items()
+        if n not in ("wide_sentences", "max_window_tokens")
+    }
+    assert Encoding.from_dict(older).wide_sentences == 0
+    assert Encoding.from_dict(Encoding().to_dict()) == Encoding()
+
+
 def test_no_sentences_no_windows_and_no_targets_one_empty_group():
     encoder = Bare()
     assert encoder.windows([], [tokens(3)]) == []

@@ -7,6 +7,7 @@ with PyTorch on labelled articles first; a file that labels otherwise is not wri
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import warnings
 from collections import Counter
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from stance.model import StanceModel
+
+logger = logging.getLogger(__name__)
 
 OPSET = 17
 METHODS = ("weights", "dynamic", "matmul_nbits", "keep", "none")
@@ -86,38 +89,70 @@ def export(cfg: DictConfig) -> Path:
         files = {"onnx": Path(scratch) / ONNX_FILES["onnx"]}
         nodes = fuse(raw, files["onnx"], model)
         if int8["method"] != "none":
-            weights = files["onnx-int8"] = Path(scratch) / ONNX_FILES["onnx-int8"]
+            files["onnx-int8"] = Path(scratch) / ONNX_FILES["onnx-int8"]
             if int8["method"] == "keep":
-                shutil.copy(folder / weights.name, weights)
-                if (folder / "export.json").is_file():
-                    made = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-                    int8 = {**made["int8"], "vnni": int8["vnni"]}
+                shutil.copy(folder / ONNX_FILES["onnx-int8"], files["onnx-int8"])
             else:
-                quantize(raw, weights, model, int8)
-            if (
-                int8["method"] not in ("dynamic", "matmul_nbits")
-                and int8["vnni"]
-                and not without_vnni()
-            ):
-                files["onnx-vnni"] = Path(scratch) / ONNX_FILES["onnx-vnni"]
-                write_vnni(weights, files["onnx-vnni"], sample(folder, articles))
+                quantize(raw, files["onnx-int8"], model, int8)
+        limits = Limits(**plain(cfg.limits))
+        checks = check(folder, files, articles, limits)
+        reason = None
+        if int8["method"] in ("weights", "keep") and int8["vnni"]:
+            path = Path(scratch) / ONNX_FILES["onnx-vnni"]
+            reason = add_vnni(folder, files["onnx-int8"], path, articles, limits, checks)
+            if reason is None:
+                files["onnx-vnni"] = path
+            else:
+                logger.warning("without %s: %s", path.name, reason)
         record = {
             "exporter": "torch.onnx.export (TorchScript), onnxruntime.transformers.optimizer",
             "opset": OPSET,
-            "int8": int8,
+            "int8": int8 | made_before(folder) if int8["method"] == "keep" else int8,
             "nodes": nodes,
             "bytes": {name: path.stat().st_size for name, path in files.items()},
-            "checks": check(folder, files, articles, Limits(**plain(cfg.limits))),
+            "checks": checks,
+            **({"without_vnni": reason} if reason else {}),
             "sentences_checked": sum(len(article.sentences or ()) for article in articles),
             "versions": {name: version(name) for name in ("torch", "onnx", "onnxruntime")},
         }
-        for name, file in ONNX_FILES.items():
-            if name in files:
-                files[name].replace(folder / file)
-            else:
-                (folder / file).unlink(missing_ok=True)
+        # The graph that reads the other file goes first and comes last, so that it never reads
+        # another's weights. Where it cannot be checked but its weights are kept, it is kept too.
+        stale = {"onnx-vnni", *ONNX_FILES} - ({*files} - {"onnx-vnni"})
+        if int8["method"] == "keep" and without_vnni():
+            stale.remove("onnx-vnni")
+        for name in stale:
+            (folder / ONNX_FILES[name]).unlink(missing_ok=True)
+        for name, path in files.items():
+            path.replace(folder / ONNX_FILES[name])
     (folder / "export.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def made_before(folder: Path) -> dict[str, Any]:
+    """How the 8-bit file that a folder has was made, as far as its `export.json` tells."""
+    path = folder / "export.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: v for name, v in before.get("int8", {}).items() if name != "vnni"}
+
+
+def add_vnni(
+    folder: Path,
+    weights: Path,
+    path: Path,
+    articles: Sequence[Article],
+    limits: Limits,
+    checks: dict[str, dict[str, float]],
+) -> str | None:
+    """Write and check the graph that multiplies in 8 bits; why it cannot be had, or None."""
+    reason = without_vnni()
+    if reason:
+        return f"it needs {reason}"
+    try:
+        write_vnni(weights, path, sample(folder, articles))
+        checks |= check(folder, {"onnx-vnni": path}, articles, limits)
+    except StanceError as error:
+        return str(error)
+    return None
 
 
 def print_record(folder: Path) -> None:
@@ -127,6 +162,8 @@ def print_record(folder: Path) -> None:
         figures = ", ".join(f"{figure} {value:.2f}" for figure, value in row.items())
         size = record["bytes"].get(name)
         print(f"{name}: {figures}" + (f", {size / 1e6:.1f} MB" if size else ""))
+    if "without_vnni" in record:
+        print(f"onnx-vnni: not written, {record['without_vnni']}")
     print(f"model: {folder}")
 
 

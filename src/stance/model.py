@@ -56,7 +56,7 @@ class StanceConfig(PretrainedConfig):
 
     def get_encoding(self) -> Encoding:
         """The encoding as an object."""
-        return Encoding(**self.encoding)
+        return Encoding.from_dict(self.encoding)
 
     def get_special_tokens(self) -> SpecialTokens:
         """The special tokens as an object."""

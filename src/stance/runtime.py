@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,12 @@ ONNX_FILES = {
 }
 """Backends of ONNX Runtime with their file in a model folder, the preferred one first."""
 
-VNNI_RUNTIME = (1, 24)
-"""The first version of ONNX Runtime that has all operators of `model.vnni.onnx`."""
+VNNI_RUNTIME = (1, 24, 2)
+"""The first version of ONNX Runtime that has all operators of `model.vnni.onnx` and reads another
+file's weights in a folder of links, such as the Hub's cache."""
+
+WEIGHTS_HASH = "stance.weights.sha256"
+"""Metadata of `model.vnni.onnx`: the hash of `model.int8.onnx`, of which it reads places."""
 
 VNNI_FLAGS = {"avx512_vnni", "avx_vnni"}
 """What Linux calls the instructions that multiply bytes and add without overflow."""
@@ -143,6 +149,14 @@ class OnnxRuntime:
             )
         except Exception as error:  # its exceptions have no common class but this
             raise StanceError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+        wanted = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_HASH)
+        if wanted:
+            weights = Path(path).with_name(ONNX_FILES["onnx-int8"])
+            if hashlib.sha256(weights.read_bytes()).hexdigest() != wanted:
+                raise StanceError(
+                    f"{path} was made for another {weights.name}; remove it, or run "
+                    "scripts/export.py with int8.method=keep"
+                )
         return cls(session)
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
@@ -178,8 +192,7 @@ def without_vnni() -> str | None:
         return "a processor with VNNI"
     import onnxruntime
 
-    numbers = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
-    if numbers < VNNI_RUNTIME:
+    if tuple(map(int, re.findall(r"\d+", onnxruntime.__version__)[:3])) < VNNI_RUNTIME:
         return f"onnxruntime {'.'.join(map(str, VNNI_RUNTIME))} or newer"
     return None
 

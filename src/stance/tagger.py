@@ -141,7 +141,7 @@ class Tagger:
         encoder = WindowEncoder.from_folder(
             folder,
             SpecialTokens.from_dict(config["special_tokens"]),
-            Encoding(**config["encoding"]),
+            Encoding.from_dict(config["encoding"]),
         )
         return cls(
             runtime,
@@ -457,11 +457,12 @@ def decode_spans(
     A word is one piece, however many tokens it has: it has the label of its first.
     """
     best = logits.argmax(-1)
-    result: dict[str, tuple[Span, ...]] = {}
-    for column, track in enumerate(tracks):
+    places = offsets.tolist()
+    result: dict[str, tuple[Span, ...]] = dict.fromkeys(tracks, ())
+    for column in best.any(0).nonzero()[0].tolist():
         spans: list[Span] = []
         inside, word_end = False, -1
-        for (start, end), label in zip(offsets.tolist(), best[:, column].tolist(), strict=True):
+        for (start, end), label in zip(places, best[:, column].tolist(), strict=True):
             if start < 0:
                 continue
             is_new_word = start != word_end or not text[start - 1 : start + 1].isalnum()
@@ -473,7 +474,7 @@ def decode_spans(
                 inside = True
             elif inside:
                 spans[-1] = (spans[-1][0], end)
-        result[track] = tuple(span for span in spans if span[0] < span[1])
+        result[tracks[column]] = tuple(span for span in spans if span[0] < span[1])
     return result
 
 

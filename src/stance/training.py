@@ -265,8 +265,7 @@ def _continue_model(
 ) -> tuple[StanceModel, WindowEncoder, Path]:
     """Weights of another stance model; the heads of facets with other labels start afresh."""
     raw = read_config(folder)
-    wanted, own = dict(plain(cfg.encoding)), raw.get("encoding", {})
-    if any(own.get(name, value) != value for name, value in wanted.items()):
+    if Encoding.from_dict(raw.get("encoding", {})) != Encoding(**plain(cfg.encoding)):
         logger.warning("encoding: is that of %s, whatever the config says", folder)
     old = StanceModel.from_pretrained(str(folder))
     old_schema = Schema.from_dict(raw["schema"], where=str(folder / "config.json"))
@@ -531,7 +530,8 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available():
         arguments = {"use_cpu": True, "ddp_backend": "gloo"} | arguments
-    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    accelerators = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", torch.cuda))
+    accelerated = any(kind.is_available() for kind in accelerators)
     if arguments.get("bf16") and not accelerated:
         arguments = {"use_cpu": True} | arguments  # else bfloat16 is taken for a GPU's
     if os.environ.get(TENSORBOARD, _tensorboard[-1]) == _tensorboard[-1]:  # not set by the user

@@ -17,6 +17,7 @@ and its bias, and attention as the operator of ONNX itself (opset 23).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stance.errors import StanceError
+from stance.runtime import WEIGHTS_HASH
 from stance.schema import FloatArray
 
 OPSET = 23
@@ -34,8 +36,8 @@ SMOOTHING = 0.8
 INLINE = 256
 """Constants of at least so many bytes are not repeated, if the file of weights has them."""
 
-NARROW = 16
-"""Matrices with fewer columns, such as the last of a head, stay in float32."""
+LAST = ("/facet_head/", "/span_head/", "/stance_head/output/")
+"""Parts of the names of nodes that give logits, and stay in float32."""
 
 Batch = Mapping[str, NDArray[Any]]
 
@@ -56,21 +58,21 @@ def write_vnni(weights: Path, path: Path, batches: Sequence[Batch]) -> None:
     proto = onnx.load(str(weights))
     Builder(proto, measure_activations(proto, batches)).rewrite()
     refer(proto, weights)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = WEIGHTS_HASH, hashlib.sha256(weights.read_bytes()).hexdigest()
     onnx.save(proto, str(path))
 
 
 def products(proto: Any) -> list[tuple[Any, str, str]]:
-    """The nodes that multiply by a wide constant matrix, with the names of its input and of it."""
-    constants = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
-    found = []
-    for node in proto.graph.node:
-        if node.op_type not in ("MatMul", "Attention"):
-            continue
-        name = node.input[1]
-        stored = constants.get(f"{name}.int8") or constants.get(name)
-        if stored and stored[-1] >= NARROW:
-            found.append((node, node.input[0], name))
-    return found
+    """The nodes that multiply by a constant matrix, with the names of its input and of it."""
+    constants = {tensor.name: len(tensor.dims) for tensor in proto.graph.initializer}
+    return [
+        (node, node.input[0], node.input[1])
+        for node in proto.graph.node
+        if node.op_type in ("MatMul", "Attention")
+        and (constants.get(node.input[1]) == 2 or f"{node.input[1]}.int8" in constants)
+        and not any(part in node.name for part in LAST)
+    ]
 
 
 def measure_activations(
@@ -78,7 +80,7 @@ def measure_activations(
 ) -> dict[str, tuple[FloatArray, FloatArray, float]]:
     """Least and greatest of each column of what is multiplied, and of a row's greatest the least.
 
-    Padding does not count.
+    Tokens of padding do not count.
     """
     import onnxruntime
     from onnx import ModelProto, helper
@@ -216,6 +218,10 @@ class Builder:
 
         given, name = self.products[id(node)]
         weights, bias = self.matrix(name), numpy_helper.to_array(self.constants[node.input[2]])
+        if any(node.input[4:]) or any(
+            a.name in ("scale", "unidirectional") and (a.f or a.i) for a in node.attribute
+        ):
+            raise StanceError("attention has a scale, a bias or a past of its own")
         heads = next(a.i for a in node.attribute if a.name == "num_heads")
         width = weights.shape[1] // 3
         parts = []
@@ -267,6 +273,8 @@ class Builder:
 
     def skip_norm(self, node: Any) -> None:
         """A sum and a LayerNorm."""
+        if len(node.input) < 4 or any(node.output[1:]):
+            raise StanceError("the norm of a layer has no offset, or its sum is used elsewhere")
         first, skip, gamma, beta, *bias = node.input
         out = node.output[0]
         if bias:
@@ -293,8 +301,9 @@ class Builder:
                 target, other = f"{user.output[0]}.sum", user.input[1]
             elif user.op_type == "SkipLayerNormalization" and len(user.input) == 5:
                 target, other = f"{out}.sum", user.input[4]
-            if target is not None and other in self.constants:
-                bias = numpy_helper.to_array(self.constants[other])
+            constant = self.constants.get(other) if target is not None else None
+            if constant is not None and tuple(constant.dims) == bias.shape:
+                bias = numpy_helper.to_array(constant)
                 self.done.add(target)
                 out = target
                 if user.op_type == "Add":

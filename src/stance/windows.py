@@ -66,6 +66,11 @@ class Encoding:
         """The encoding as plain data."""
         return dict(vars(self))
 
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Encoding:
+        """The encoding that a model's config.json holds; fields that it lacks change no window."""
+        return cls(**{"wide_sentences": 0.0, **fields})
+
 
 @dataclass(frozen=True)
 class SpecialTokens:

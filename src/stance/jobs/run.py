@@ -73,15 +73,16 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
     if format == "parquet":
         require("pyarrow.parquet", "parquet")
     model = find_model(str(cfg.model)).resolve()
-    backend = choose_backend(model, str(cfg.backend), str(cfg.device))
     targets = _targets(cfg)
     checked = add_targets(Article(""), targets).targets
     if not isinstance(targets, str):
         targets = [target.to_json() for target in checked]
     files = _files(inputs, output)
+    backend = _backend(cfg, model, output)
     job: dict[str, Any] = {
         "stance": __version__,
         **_model(model, backend),
+        "backend": backend,
         "targets": targets,
         "input": _fingerprint(files),
         "format": format,
@@ -181,6 +182,24 @@ def _fingerprint(files: Sequence[File]) -> str:
         digest.update(json.dumps([file.path, file.name, file.size, file.stamp]).encode())
     size = sum(file.size for file in files)
     return f"{len(files)} files, {size} bytes, {digest.hexdigest()[:16]}"
+
+
+def _backend(cfg: Any, model: Path, output: Path) -> str:
+    """The backend of a job; with `auto` that of the job which is taken up again.
+
+    Raises:
+        StanceError: this machine cannot go on with the backend that the job began with.
+    """
+    manifest = job_folder.read_manifest(output) if output.is_dir() and cfg.resume else None
+    if str(cfg.backend) != "auto" or manifest is None or "backend" not in manifest["job"]:
+        return choose_backend(model, str(cfg.backend), str(cfg.device))
+    try:
+        return choose_backend(model, manifest["job"]["backend"], str(cfg.device))
+    except StanceError as error:
+        raise StanceError(
+            f"{output}: this job was begun with backend={manifest['job']['backend']}, which cannot "
+            f"be used here ({error}). Go on where it can, or give resume=false to start anew"
+        ) from error
 
 
 def _model(folder: Path, backend: str) -> Mapping[str, str]:
