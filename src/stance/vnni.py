@@ -301,8 +301,8 @@ class Builder:
                 target, other = f"{user.output[0]}.sum", user.input[1]
             elif user.op_type == "SkipLayerNormalization" and len(user.input) == 5:
                 target, other = f"{out}.sum", user.input[4]
-            constant = self.constants.get(other) if target is not None else None
-            if constant is not None and tuple(constant.dims) == bias.shape:
+            constant = self.constants.get(other) if target else None
+            if target and constant is not None and tuple(constant.dims) == bias.shape:
                 bias = numpy_helper.to_array(constant)
                 self.done.add(target)
                 out = target
