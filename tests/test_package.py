@@ -76,7 +76,7 @@ def test_import_is_fast_and_brings_nothing_heavy():
     assert min(seconds) < 0.2
 
 
-@pytest.mark.parametrize("experiment", ["starter", "full", "small"])
+@pytest.mark.parametrize("experiment", ["starter", "full", "open", "small"])
 def test_experiments_compose(experiment):
     with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):
         cfg = compose("train", overrides=[f"experiment={experiment}", "output=out"])
