@@ -16,7 +16,7 @@ HYDRA = {
     "train": "train a model (Hydra overrides, such as experiment=starter)",
     "evaluate": "evaluate a model folder (model=FOLDER corpus=…)",
     "run": "label files into one file or a folder of parts (input=… output=… model=…)",
-    "export": "write a model's ONNX files, float32 and int8 (model=FOLDER)",
+    "export": "write a model's ONNX files, float32 and 8 bits (model=FOLDER)",
     "prepare-data": "join our labels with your copy of a corpus (corpus=… source=…)",
     "import-data": "read a published corpus or a tool's export (format=… input=… output=…)",
 }

@@ -1,4 +1,4 @@
-"""Takes a model folder; gives its graph as ONNX files beside the weights, in float32 and int8.
+"""Takes a model folder; gives its graph as ONNX files beside the weights, in float32 and 8 bits.
 
 The graph is that of `StanceModel.forward`, pooling and heads included. What is written was compared
 with PyTorch on labelled articles first; a file that labels otherwise is not written.
@@ -117,8 +117,8 @@ def export(cfg: DictConfig) -> Path:
         }
         # The graph that reads the other file goes first and comes last, so that it never reads
         # another's weights. Where it cannot be checked but its weights are kept, it is kept too.
-        stale = {"onnx-vnni", *ONNX_FILES} - ({*files} - {"onnx-vnni"})
-        if int8["method"] == "keep" and without_vnni():
+        stale = {name for name in ONNX_FILES if name not in files or name == "onnx-vnni"}
+        if int8["method"] == "keep" and int8["vnni"] and without_vnni():
             stale.remove("onnx-vnni")
         for name in stale:
             (folder / ONNX_FILES[name]).unlink(missing_ok=True)

@@ -250,7 +250,7 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
         raise StanceError(f"{files[backend]}: there is no such file; scripts/export.py writes it")
     missing = without_vnni() if backend == "onnx-vnni" else None
     if missing:
-        raise StanceError(f"backend=onnx-vnni needs {missing}; take backend=onnx-int8")
+        raise StanceError(f"backend=onnx-vnni needs {missing}; backend=onnx-int8 does not")
     return backend
 
 

@@ -78,7 +78,7 @@ def products(proto: Any) -> list[tuple[Any, str, str]]:
 def measure_activations(
     proto: Any, batches: Sequence[Batch]
 ) -> dict[str, tuple[FloatArray, FloatArray, float]]:
-    """Least and greatest of each column of what is multiplied, and of a row's greatest the least.
+    """Least and greatest of each column of what is multiplied; first percentile of rows' greatest.
 
     Tokens of padding do not count.
     """
@@ -106,7 +106,7 @@ def measure_activations(
     measured = {}
     for name in names:
         stack = np.stack(rows[name])
-        # The hundredth smallest of a hundred: a row of next to nothing must not set the scale.
+        # One row in a hundred lies below: a row of next to nothing must not set the scale.
         floor = float(np.percentile(np.concatenate(tops[name]), 1))
         measured[name] = (stack[:, 0].min(0), stack[:, 1].max(0), floor)
     return measured

@@ -35,7 +35,7 @@ class Encoding:
     max_wide_tokens: a window whose targets need more than their share may grow to this length;
         targets that need still more are split into groups.
     wide_sentences: sentences in front of which the targets need more than their share get room for
-        at least so many times the targets' tokens, since every window repeats the targets.
+        so many times the targets' tokens, since every window repeats the targets.
     max_window_tokens: as far as the window stays within this length.
     """
 

@@ -196,6 +196,8 @@ def _backend(cfg: Any, model: Path, output: Path) -> str:
     try:
         return choose_backend(model, manifest["job"]["backend"], str(cfg.device))
     except StanceError as error:
+        if manifest["counts"] is not None:  # it is done
+            return str(manifest["job"]["backend"])
         raise StanceError(
             f"{output}: this job was begun with backend={manifest['job']['backend']}, which cannot "
             f"be used here ({error}). Go on where it can, or give resume=false to start anew"
