@@ -1,8 +1,8 @@
 """Takes a trained model folder; gives the folder of the model that the package carries.
 
 It holds the weights twice, made of the same numbers: in bfloat16 for PyTorch and for training that
-starts from them, and in 8 bits for ONNX Runtime, with a graph beside them for VNNI if this processor
-has it. Calibration and figures are those of the 8-bit weights.
+starts from them, and in 8 bits for ONNX Runtime, with a graph beside them for VNNI if this
+processor has it. Calibration and figures are those of the 8-bit weights.
 """
 
 from __future__ import annotations
