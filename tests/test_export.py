@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from stance.corpora import read_corpus
 from stance.errors import StanceError
-from stance.export import Limits, check, equal_labels, export, quantize, sample, trace
+from stance.export import Limits, Reference, check, equal_labels, export, quantize, sample, trace
 from stance.model import StanceModel
 from stance.runtime import (
     ONNX_FILES,
@@ -164,9 +164,10 @@ def turn_facets(path: Path, changed: Path) -> None:
 
 def test_a_file_that_labels_otherwise_is_refused(exported, tiny_encoder, tmp_path, articles):
     turn_facets(exported / "model.onnx", tmp_path / "model.onnx")
+    reference = Reference.of(exported, articles)
     with pytest.raises(StanceError, match=r"model\.onnx is not written: equal is [\d.]+ %"):
-        check(exported, {"onnx": tmp_path / "model.onnx"}, articles, Limits())
-    report = check(exported, {"onnx": tmp_path / "model.onnx"}, articles, ANY)
+        check(reference, {"onnx": tmp_path / "model.onnx"}, Limits())
+    report = check(reference, {"onnx": tmp_path / "model.onnx"}, ANY)
     assert report["onnx"]["equal"] < 99
 
 
@@ -212,7 +213,7 @@ def test_a_graph_without_fused_attention_is_refused(exported, tmp_path):
         write_vnni(
             tmp_path / "raw.onnx",
             tmp_path / "vnni.onnx",
-            sample(exported, read_corpus("starter", None, "dev")[:1]),
+            sample(Tagger.from_pretrained(exported), read_corpus("starter", None, "dev")[:1]),
         )
 
 

@@ -20,7 +20,7 @@ from stance.baselines import labelled
 from stance.errors import MissingExtra, StanceError
 from stance.readers import read_articles
 from stance.records import Article, Sentence, Target, without_labels
-from stance.runtime import Logits, Runtime, choose_backend, without_vnni
+from stance.runtime import Logits, Runtime, choose_backend
 from stance.schema import DEFAULT
 from stance.tagger import Tagger, find_model
 
@@ -88,8 +88,6 @@ class Ours:
 
     def __init__(self, backend: str, task: Task, *, skipping: bool = False) -> None:
         self.skipping = skipping
-        if backend == "onnx-vnni" and without_vnni():
-            raise NotRun(f"it needs {without_vnni()}")
         self.backend = choose_backend(find_model(task.model), backend)
         tagger = Tagger.from_pretrained(task.model, backend=self.backend, threads=task.threads)
         self.timed = Timed(tagger.runtime)

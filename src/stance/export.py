@@ -95,11 +95,12 @@ def export(cfg: DictConfig) -> Path:
             else:
                 quantize(raw, files["onnx-int8"], model, int8)
         limits = Limits(**plain(cfg.limits))
-        checks = check(folder, files, articles, limits)
+        reference = Reference.of(folder, articles)
+        checks = check(reference, files, limits)
         reason = None
         if int8["method"] in ("weights", "keep") and int8["vnni"]:
             path = Path(scratch) / ONNX_FILES["onnx-vnni"]
-            reason = add_vnni(folder, files["onnx-int8"], path, articles, limits, checks)
+            reason = add_vnni(reference, files["onnx-int8"], path, limits, checks)
             if reason is None:
                 files["onnx-vnni"] = path
             else:
@@ -136,10 +137,9 @@ def made_before(folder: Path) -> dict[str, Any]:
 
 
 def add_vnni(
-    folder: Path,
+    reference: Reference,
     weights: Path,
     path: Path,
-    articles: Sequence[Article],
     limits: Limits,
     checks: dict[str, dict[str, float]],
 ) -> str | None:
@@ -148,8 +148,8 @@ def add_vnni(
     if reason:
         return f"it needs {reason}"
     try:
-        write_vnni(weights, path, sample(folder, articles))
-        checks |= check(folder, {"onnx-vnni": path}, articles, limits)
+        write_vnni(weights, path, sample(reference.tagger, reference.articles))
+        checks |= check(reference, {"onnx-vnni": path}, limits)
     except StanceError as error:
         return str(error)
     return None
@@ -251,9 +251,8 @@ def fuse(
     return dict(sorted(nodes.items()))
 
 
-def sample(folder: Path, articles: Sequence[Article]) -> list[dict[str, np.ndarray[Any, Any]]]:
+def sample(tagger: Tagger, articles: Sequence[Article]) -> list[dict[str, np.ndarray[Any, Any]]]:
     """Batches of `SAMPLE` windows of the articles, spread evenly, for the ranges of activations."""
-    tagger = Tagger.from_pretrained(folder, backend="torch")
     windows = [window for article in articles for window in tagger.windows(article)]
     chosen = windows[:: max(1, len(windows) // SAMPLE)]
     return [
@@ -407,8 +406,25 @@ class Limits:
     tags_loss: float = 0.5
 
 
+@dataclass(frozen=True)
+class Reference:
+    """PyTorch's labels of some articles, which every file is compared with."""
+
+    tagger: Tagger
+    articles: Sequence[Article]
+    labelled: Sequence[Article]
+    tags_macro_f1: float
+
+    @classmethod
+    def of(cls, folder: Path, articles: Sequence[Article]) -> Reference:
+        """Label the articles with a model folder's own weights."""
+        tagger = Tagger.from_pretrained(folder, backend="torch")
+        labelled = list(tagger.tag_many(articles))
+        return cls(tagger, articles, labelled, tags_macro_f1(tagger, articles, labelled))
+
+
 def check(
-    folder: Path, files: Mapping[str, Path], articles: Sequence[Article], limits: Limits
+    reference: Reference, files: Mapping[str, Path], limits: Limits
 ) -> dict[str, dict[str, float]]:
     """Compare each file with PyTorch on labelled articles.
 
@@ -419,16 +435,14 @@ def check(
     Raises:
         StanceError: a figure is past its limit.
     """
-    torch_tagger = Tagger.from_pretrained(folder, backend="torch")
-    wanted = list(torch_tagger.tag_many(articles))
-    base = tags_macro_f1(torch_tagger, articles, wanted)
+    articles, base = reference.articles, reference.tags_macro_f1
     report: dict[str, dict[str, float]] = {"torch": {"tags_macro_f1": base}}
     for name, path in files.items():
-        tagger = torch_tagger.on(OnnxRuntime.load(path))
+        tagger = reference.tagger.on(OnnxRuntime.load(path))
         found = list(tagger.tag_many(articles))
         alone = list(tagger.on(tagger.runtime, batch_tokens=1).tag_many(articles))
         row = {
-            "equal": equal_labels(wanted, found),
+            "equal": equal_labels(reference.labelled, found),
             "batch_equal": equal_labels(found, alone),
             "tags_macro_f1": tags_macro_f1(tagger, articles, found),
         }

@@ -241,7 +241,7 @@ def choose_backend(folder: str | Path, backend: str = "auto", device: str = "aut
         there = [name for name, path in files.items() if path.is_file()]
         if "onnx-vnni" in there and (without_vnni() or "onnx-int8" not in there):
             there.remove("onnx-vnni")
-        backend = there[0] if there and on_cpu else "torch"
+        return there[0] if there and on_cpu else "torch"
     if backend == "torch":
         return backend
     if not on_cpu:

@@ -530,7 +530,7 @@ def training_arguments(cfg: DictConfig) -> TrainingArguments:
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.cuda.is_available():
         arguments = {"use_cpu": True, "ddp_backend": "gloo"} | arguments
-    accelerators = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", torch.cuda))
+    accelerators = (torch.cuda, torch.backends.mps, torch.xpu)
     accelerated = any(kind.is_available() for kind in accelerators)
     if arguments.get("bf16") and not accelerated:
         arguments = {"use_cpu": True} | arguments  # else bfloat16 is taken for a GPU's

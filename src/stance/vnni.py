@@ -55,11 +55,12 @@ def write_vnni(weights: Path, path: Path, batches: Sequence[Batch]) -> None:
     """
     import onnx
 
-    proto = onnx.load(str(weights))
+    content = weights.read_bytes()
+    proto = onnx.load_model_from_string(content)
     Builder(proto, measure_activations(proto, batches)).rewrite()
-    refer(proto, weights)
+    refer(proto, weights.name, content)
     entry = proto.metadata_props.add()
-    entry.key, entry.value = WEIGHTS_HASH, hashlib.sha256(weights.read_bytes()).hexdigest()
+    entry.key, entry.value = WEIGHTS_HASH, hashlib.sha256(content).hexdigest()
     onnx.save(proto, str(path))
 
 
@@ -373,11 +374,10 @@ class Builder:
         return rows
 
 
-def refer(proto: Any, weights: Path) -> None:
-    """Let the constants that a file holds already be read from there."""
+def refer(proto: Any, name: str, content: bytes) -> None:
+    """Let the constants that a file of this name and content holds already be read from there."""
     from onnx import TensorProto, numpy_helper
 
-    content = weights.read_bytes()
     for tensor in proto.graph.initializer:
         raw = numpy_helper.to_array(tensor).tobytes()
         start = content.find(raw) if len(raw) >= INLINE else -1
@@ -386,6 +386,6 @@ def refer(proto: Any, weights: Path) -> None:
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", weights.name), ("offset", start), ("length", len(raw))):
+        for key, value in (("location", name), ("offset", start), ("length", len(raw))):
             entry = tensor.external_data.add()
             entry.key, entry.value = key, str(value)
