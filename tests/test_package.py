@@ -28,7 +28,7 @@ LAYERS = [
     {"readers", "writers", "segment", "mentions"},
     {"windows", "narratives", "standoff"},
     {"model", "encoders", "corpora", "further_targets"},
-    {"config", "runtime", "calibration", "training_data", "speakers"},
+    {"config", "runtime", "calibration", "training_data", "speakers", "spans"},
     {"auto_targets"},
     {"losses", "tagger"},
     {"integrations", "hf", "soft_standoff", "vnni"},

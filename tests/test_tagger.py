@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance import Article, RecordError, StanceError, Tagger
 from stance.corpora import read_corpus
-from stance.records import Span
 from stance.resources import bundled
-from stance.tagger import LOOK_AHEAD, decode_spans, find_model
+from stance.tagger import LOOK_AHEAD, find_model
 
 TEXT = (
     "The ministry denied on Monday that its pilots had bombed the clinic in Ostrava Selo. "
@@ -180,24 +178,6 @@ def test_facets_come_from_the_first_group_of_targets(tagger: Tagger):
 
 def test_spans_are_left_out_where_the_model_never_learned_them(tagger: Tagger):
     assert all(s.spans is None for s in tagger.tag(TEXT).sentences or ())
-
-
-def test_decode_spans_reads_bio():
-    offsets = [(0, 3), (4, 6), (6, 7), (8, 10)]
-    assert spans_of("The ox, he", offsets, [1, 2, 0, 2]) == ((0, 6), (8, 10))
-
-
-def test_decode_spans_never_cuts_a_word():
-    pieces = [(0, 2), (2, 4), (4, 5), (5, 9), (10, 14)]
-    assert spans_of("Ilmo-Sarr said", pieces, [1, 0, 0, 1, 0]) == ((0, 4), (5, 9))
-    assert spans_of("Ilmo-Sarr said", pieces, [1, 1, 2, 2, 0]) == ((0, 9),)
-    assert spans_of("Ilmo-Sarr said", pieces, [0, 1, 0, 0, 0]) == ()
-
-
-def spans_of(text: str, offsets: list[tuple[int, int]], labels: list[int]) -> tuple[Span, ...]:
-    logits = np.zeros((len(labels), 1, 3), dtype=np.float32)
-    logits[np.arange(len(labels)), 0, labels] = 1
-    return decode_spans(text, np.array(offsets, dtype=np.int32), logits, ["cue"])["cue"]
 
 
 def test_broken_input_is_refused_with_its_field(tagger: Tagger):

@@ -8,7 +8,7 @@ are rare, so the label given is that of the highest probability times a weight.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ SHRINKAGE = 1000
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted for every facet and for "stance"; nothing changes where there is none.
+    """What was fitted for facets, "stance" and "spans/<track>"; else nothing changes.
 
     temperatures: divide the logits.
     weights: multiply the probabilities when a label is chosen; the probabilities stay as they are.
@@ -56,6 +56,11 @@ class Calibration:
     def stance_probabilities(self, logits: FloatArray) -> FloatArray:
         """Probabilities of the stances, from logits of the same shape (..., stances)."""
         return softmax(logits / np.float32(self.temperature("stance")))
+
+    def span_weights(self, tracks: Iterable[str]) -> dict[str, tuple[float, ...]]:
+        """The weights of O, B and I of those of the tracks for which they were fitted."""
+        named = {track: self.weights.get(f"spans/{track}") for track in tracks}
+        return {track: weights for track, weights in named.items() if weights}
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""

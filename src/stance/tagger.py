@@ -23,6 +23,7 @@ from stance.resources import bundled
 from stance.runtime import ONNX_FILES, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
+from stance.spans import decode_spans
 from stance.speakers import speakers
 from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
 
@@ -355,6 +356,8 @@ class Tagger:
         own = {facet.name for facet in self.schema.facets}
         tagged = self.schema.facets_of_tags() <= {facet.name for facet, _ in known}
         tracks = [track for track in self.schema.spans if f"spans/{track}" in self.heads]
+        weights = self.calibration.span_weights(self.schema.spans)
+        spans = decode_spans(article.text, logits.spans, self.schema.spans, weights)
         labelled: list[Sentence] = []
         for row, sentence in enumerate(article.sentences or ()):
             facets = {
@@ -377,9 +380,7 @@ class Tagger:
                     stance=self._stances(stance_probs[row], article.targets)
                     if "stance" in self.heads
                     else (),
-                    spans=decode_spans(article.text, *logits.spans[row], self.schema.spans)
-                    if tracks
-                    else None,
+                    spans=spans[row] if tracks else None,
                     speaker=None,
                 )
             )
@@ -447,35 +448,6 @@ def facet_label(facet: Facet, probs: FloatArray, calibration: Calibration) -> La
 def label_key(label: str | bool) -> str:
     """A label as the key of a `probs` object."""
     return str(label).lower() if isinstance(label, bool) else label
-
-
-def decode_spans(
-    text: str, offsets: NDArray[np.int32], logits: FloatArray, tracks: Sequence[str]
-) -> dict[str, tuple[Span, ...]]:
-    """Spans of each track from the O/B/I logits of a sentence's tokens, by the best label each.
-
-    A word is one piece, however many tokens it has: it has the label of its first.
-    """
-    best = logits.argmax(-1)
-    places = offsets.tolist()
-    result: dict[str, tuple[Span, ...]] = dict.fromkeys(tracks, ())
-    for column in best.any(0).nonzero()[0].tolist():
-        spans: list[Span] = []
-        inside, word_end = False, -1
-        for (start, end), label in zip(places, best[:, column].tolist(), strict=True):
-            if start < 0:
-                continue
-            is_new_word = start != word_end or not text[start - 1 : start + 1].isalnum()
-            word_end = end
-            if is_new_word and label == 0:
-                inside = False
-            elif is_new_word and (label == 1 or not inside):
-                spans.append((start, end))
-                inside = True
-            elif inside:
-                spans[-1] = (spans[-1][0], end)
-        result[tracks[column]] = tuple(span for span in spans if span[0] < span[1])
-    return result
 
 
 def find_model(model: str | Path) -> Path:

@@ -46,6 +46,7 @@ from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Schema
 from stance.soft_labels import load_soft_labels
+from stance.spans import SpanRecord
 from stance.tagger import Tagger, find_model, model_name, read_config
 from stance.training_data import (
     Augmentation,
@@ -629,13 +630,15 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
-    """Temperatures and decision weights of the single facets and of stance, on these articles.
+    """Temperatures and decision weights of the single facets, of stance and of spans.
 
-    The weights are for the best macro-F1 of a facet's labels, and of favor and against for stance.
+    The weights are for the best macro-F1 of a facet's labels, of favor and against for stance, and
+    of exact spans, on these articles.
     """
     schema = tagger.schema
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
     labels: dict[str, list[int]] = {}
+    spans = SpanRecord(schema.spans)
     for article, raw in tagger.logits(articles):
         for row, sentence in enumerate(article.sentences or ()):
             for facet, columns in schema.slices():
@@ -646,6 +649,8 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
             for stance in sentence.stance:
                 logits.setdefault("stance", []).append(raw.stance[row, stance.target])
                 labels.setdefault("stance", []).append(schema.stance.index(stance.label))
+            if sentence.spans is not None:
+                spans.add(article.text, *raw.spans[row], sentence.spans)
     sides = [n for n, label in enumerate(schema.stance) if label in ("favor", "against")]
     temperatures: dict[str, float] = {}
     weights: dict[str, tuple[float, ...]] = {}
@@ -655,6 +660,7 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
         scaled = (stacked / temperatures[name]).astype(np.float32)
         counted = sides if name == "stance" and len(sides) == 2 else None
         weights[name] = fit_weights(softmax(scaled), gold, counted)
+    weights |= {f"spans/{track}": fitted for track, fitted in spans.fit_weights().items()}
     return Calibration(temperatures, weights)
 
 
