@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
+from stance.calibration import (
+    FEW_PAIRS,
+    Calibration,
+    best_sequence,
+    fit_following,
+    fit_temperature,
+    fit_weights,
+    softmax,
+)
 from stance.errors import StanceError
 from stance.evaluation import expected_calibration_error
 from stance.schema import DEFAULT
@@ -21,6 +31,40 @@ def sample(temperature: float, size: int = 20000) -> tuple[np.ndarray, np.ndarra
     honest = rng.normal(0, 1.5, (size, 3)).astype(np.float32)
     labels = (softmax(honest).cumsum(-1) < rng.random((size, 1))).sum(-1).clip(max=2)
     return honest * np.float32(temperature), labels
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(-9, 9)] * 3), max_size=5),
+    st.tuples(*[st.tuples(*[st.integers(-4, 4)] * 3)] * 3),
+)
+def test_the_best_sequence_of_labels_is_found(
+    rows: list[tuple[int, int, int]], following: tuple[tuple[int, int, int], ...]
+):
+    scores = np.array(rows, dtype=np.float32).reshape(-1, 3)
+
+    def value(labels: Sequence[int]) -> int:
+        return sum(row[label] for row, label in zip(rows, labels, strict=True)) + sum(
+            following[one][next_one] for one, next_one in pairwise(labels)
+        )
+
+    found = best_sequence(scores, np.array(following, dtype=np.float32)).tolist()
+    assert value(found) == max(map(value, product(range(3), repeat=len(rows))))
+
+
+def test_a_doubtful_label_goes_with_its_neighbours():
+    rows = fit_following([[0] * 400 + [1] * 400] * 2, 2)
+    assert rows[0][0] > 0 > rows[0][1]
+    probs = np.array([[0.9, 0.1], [0.48, 0.52], [0.9, 0.1]], dtype=np.float32)
+    alone, together = Calibration(), Calibration(following={"allegation": rows})
+    assert alone.choose_in_order("allegation", probs).tolist() == [0, 1, 0]
+    assert together.choose_in_order("allegation", probs).tolist() == [0, 0, 0]
+    assert together.choose_in_order("allegation", probs[:0]).tolist() == []
+
+
+def test_nothing_is_learned_from_few_neighbours():
+    assert fit_following([[0, 1]] * (FEW_PAIRS - 1), 2) == ()
+    assert fit_following([[0, 1]] * FEW_PAIRS, 2) != ()
+    assert fit_following([[0]] * 5000, 2) == ()
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])

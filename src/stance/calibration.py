@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from stance.errors import StanceError
 from stance.schema import Facet, FloatArray, Schema
 
+FOLLOWING = 0.2
+"""How much the label of the sentence before counts, beside what the model says of the sentence."""
+FEW_PAIRS = 500
+"""From fewer pairs of neighbouring sentences nothing is learned about which label follows which."""
 RESAMPLES = 20
 SHRINKAGE = 1000
 """So many labels leave half of the (logarithmic) weights that they ask for."""
@@ -29,17 +33,32 @@ class Calibration:
 
     temperatures: divide the logits.
     weights: multiply the probabilities when a label is chosen; the probabilities stay as they are.
+    following: what a label in a row adds to the logarithm of a column's if that one comes next.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    following: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
     def choose(self, name: str, probs: FloatArray) -> NDArray[np.int64]:
         """The number of the label to give, from probabilities (..., labels)."""
-        weights = self.weights.get(name)
-        weighted = probs if weights is None else probs * np.asarray(weights, dtype=np.float32)
-        best: NDArray[np.int64] = weighted.argmax(-1)
+        best: NDArray[np.int64] = self._weighted(name, probs).argmax(-1)
         return best
+
+    def choose_in_order(self, name: str, probs: FloatArray) -> NDArray[np.int64]:
+        """The numbers of the labels of an article's sentences, from probabilities (n, labels).
+
+        Where it was fitted, what the sentences around have counts as well.
+        """
+        following = self.following.get(name)
+        if following is None:
+            return self.choose(name, probs)
+        scores = np.log(np.maximum(self._weighted(name, probs), 1e-9))
+        return best_sequence(scores, np.asarray(following, dtype=scores.dtype))
+
+    def _weighted(self, name: str, probs: FloatArray) -> FloatArray:
+        weights = self.weights.get(name)
+        return probs if weights is None else probs * np.asarray(weights, dtype=np.float32)
 
     def temperature(self, name: str) -> float:
         """The temperature that divides the logits of a facet or of "stance"."""
@@ -67,6 +86,7 @@ class Calibration:
         data = {
             "temperatures": dict(self.temperatures),
             "weights": {name: list(weights) for name, weights in self.weights.items()},
+            "following": {name: [list(r) for r in rows] for name, rows in self.following.items()},
         }
         Path(path).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
@@ -83,6 +103,10 @@ class Calibration:
                 {
                     str(name): tuple(float(weight) for weight in weights)
                     for name, weights in data.get("weights", {}).items()
+                },
+                {
+                    str(name): tuple(tuple(float(value) for value in row) for row in rows)
+                    for name, rows in data.get("following", {}).items()
                 },
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -102,6 +126,44 @@ def probabilities(logits: FloatArray, facet: Facet) -> FloatArray:
         return softmax(logits)
     result: FloatArray = (1 / (1 + np.exp(-logits))).astype(np.float32)
     return result
+
+
+def best_sequence(scores: FloatArray, following: FloatArray) -> NDArray[np.int64]:
+    """The labels (n,) with the highest sum of scores (n, labels) and of pairs (Viterbi)."""
+    best = np.zeros(len(scores), dtype=np.int64)
+    if not len(scores):
+        return best
+    before = np.zeros(scores.shape, dtype=np.int64)
+    total = scores[0]
+    for row in range(1, len(scores)):
+        ways = total[:, None] + following
+        before[row] = ways.argmax(0)
+        total = ways.max(0) + scores[row]
+    best[-1] = total.argmax()
+    for row in range(len(scores) - 1, 0, -1):
+        best[row - 1] = before[row, best[row]]
+    return best
+
+
+def fit_following(labels: Iterable[Sequence[int]], classes: int) -> tuple[tuple[float, ...], ...]:
+    """What a label adds to the logarithm of the one that follows it, for `best_sequence`.
+
+    How much more frequent a label is behind another than anywhere (logarithm), by `FOLLOWING`.
+
+    Args:
+        labels: class numbers of neighbouring sentences, in order, an article after the other.
+
+    Returns:
+        A row for each label; empty for fewer than `FEW_PAIRS` pairs.
+    """
+    pairs = np.ones((classes, classes))
+    for article in labels:
+        np.add.at(pairs, (list(article[:-1]), list(article[1:])), 1)
+    if pairs.sum() - pairs.size < FEW_PAIRS:
+        return ()
+    expected = pairs.sum(1, keepdims=True) * pairs.sum(0) / pairs.sum()
+    added = FOLLOWING * np.log(pairs / expected)
+    return tuple(tuple(float(value) for value in row) for row in added)
 
 
 def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:

@@ -356,12 +356,16 @@ class Tagger:
         own = {facet.name for facet in self.schema.facets}
         tagged = self.schema.facets_of_tags() <= {facet.name for facet, _ in known}
         tracks = [track for track in self.schema.spans if f"spans/{track}" in self.heads]
+        chosen = {
+            facet.name: self.calibration.choose_in_order(facet.name, facet_probs[:, columns])
+            for facet, columns in known
+        }
         weights = self.calibration.span_weights(self.schema.spans)
         spans = decode_spans(article.text, logits.spans, self.schema.spans, weights)
         labelled: list[Sentence] = []
         for row, sentence in enumerate(article.sentences or ()):
             facets = {
-                facet.name: facet_label(facet, facet_probs[row, columns], self.calibration)
+                facet.name: facet_label(facet, facet_probs[row, columns], chosen[facet.name][row])
                 for facet, columns in known
             }
             labelled.append(
@@ -432,15 +436,17 @@ def _scatter(
             out.stance[number, target] = stance[row, column]
 
 
-def facet_label(facet: Facet, probs: FloatArray, calibration: Calibration) -> Label:
+def facet_label(facet: Facet, probs: FloatArray, chosen: int) -> Label:
     """The label of one facet from its probabilities, with the probability of what is said.
 
     For a multi facet the labels of probability 0.5 or more; the score is that of the whole set.
+
+    Args:
+        chosen: the number of the label to give; of no use for a multi facet.
     """
     named = {label_key(label): float(p) for label, p in zip(facet.labels, probs, strict=True)}
     if facet.kind == "single":
-        best = int(calibration.choose(facet.name, probs))
-        return Label(facet.labels[best], float(probs[best]), named)
+        return Label(facet.labels[chosen], float(probs[chosen]), named)
     held = tuple(str(label) for label, p in zip(facet.labels, probs, strict=True) if p >= 0.5)
     return Label(held, float(np.where(probs >= 0.5, probs, 1 - probs).prod()), named)
 

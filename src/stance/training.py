@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +33,13 @@ from transformers import (
 )
 
 from stance import __version__
-from stance.calibration import Calibration, fit_temperature, fit_weights, softmax
+from stance.calibration import (
+    Calibration,
+    fit_following,
+    fit_temperature,
+    fit_weights,
+    softmax,
+)
 from stance.config import load_part, load_schema, plain
 from stance.corpora import trained_corpora, trained_encoder
 from stance.encoders import EncoderSource, encoder_folder, prepare_tokenizer
@@ -44,7 +50,7 @@ from stance.model import StanceConfig, StanceModel
 from stance.records import Article
 from stance.resources import bundled
 from stance.runtime import TorchRuntime
-from stance.schema import Schema
+from stance.schema import Facet, Schema
 from stance.soft_labels import load_soft_labels
 from stance.spans import SpanRecord
 from stance.tagger import Tagger, find_model, model_name, read_config
@@ -638,8 +644,11 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     schema = tagger.schema
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
     labels: dict[str, list[int]] = {}
+    in_order: dict[str, list[list[int]]] = {}
     spans = SpanRecord(schema.spans)
     for article, raw in tagger.logits(articles):
+        for facet, numbers in labelled_in_order(article, schema):
+            in_order.setdefault(facet.name, []).append(numbers)
         for row, sentence in enumerate(article.sentences or ()):
             for facet, columns in schema.slices():
                 label = sentence.facets.get(facet.name)
@@ -661,7 +670,20 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
         counted = sides if name == "stance" and len(sides) == 2 else None
         weights[name] = fit_weights(softmax(scaled), gold, counted)
     weights |= {f"spans/{track}": fitted for track, fitted in spans.fit_weights().items()}
-    return Calibration(temperatures, weights)
+    following = {
+        facet.name: fit_following(in_order.get(facet.name, ()), len(facet.labels))
+        for facet in schema.facets
+    }
+    following = {name: rows for name, rows in following.items() if rows}
+    return Calibration(temperatures, weights, following)
+
+
+def labelled_in_order(article: Article, schema: Schema) -> Iterator[tuple[Facet, list[int]]]:
+    """The labels of every single facet that all sentences of an article have, as numbers."""
+    for facet in schema.facets:
+        labels = [sentence.facets.get(facet.name) for sentence in article.sentences or ()]
+        if facet.kind == "single" and labels and None not in labels:
+            yield facet, [facet.index(label.label) for label in labels if label is not None]
 
 
 def write_model(
