@@ -90,6 +90,7 @@ def test_sentences_and_tracks_keep_apart():
         {"source": (), "cue": ((4, 5),)},
     ]
     assert decode_spans("", [], ["source"], {}) == []
+    assert decode_spans("a b c", pieces, [], {}) == [{}, {}, {}]
 
 
 def labellings(length: int) -> list[str]:

@@ -61,6 +61,8 @@ def decode_spans(
     Args:
         weights: of a track, what multiplies the probabilities of O, B and I; 1 where it is missing.
     """
+    if not tracks:
+        return [{} for _ in pieces]
     result: list[dict[str, tuple[Span, ...]]] = []
     for first in range(0, len(pieces), TOGETHER):
         result += _decode(text, pieces[first : first + TOGETHER], tracks, weights)
@@ -72,11 +74,12 @@ def _decode(
 ) -> list[dict[str, tuple[Span, ...]]]:
     result: list[dict[str, tuple[Span, ...]]] = [dict.fromkeys(tracks, ()) for _ in pieces]
     words = [Words.of(text, offsets) for offsets, _ in pieces]
+    scores = word_scores([logits for _, logits in pieces], words)
+    added = np.stack([log_weights(weights.get(track, (1, 1, 1))) for track in tracks])
+    inside = best_labels((scores + added[:, None]).reshape(-1, *scores.shape[2:]))
     for column, track in enumerate(tracks):
-        scores = word_scores([logits[:, column] for _, logits in pieces], words)
-        scores += log_weights(weights.get(track, (1, 1, 1)))
         found: dict[int, list[Span]] = {}
-        for row, span in read_runs(best_labels(scores), words):
+        for row, span in read_runs(inside[column :: len(tracks)], words):
             if span[0] < span[1]:
                 found.setdefault(row, []).append(span)
         for row, spans in found.items():
@@ -85,15 +88,17 @@ def _decode(
 
 
 def word_scores(logits: Sequence[FloatArray], words: Sequence[Words]) -> FloatArray:
-    """How much more probable B and I are than O: (sentences, words, 2), logarithms.
+    """How much more probable B and I are than O: (sentences, tracks, words, 2), logarithms.
 
     Args:
-        logits: of every sentence (tokens, 3).
+        logits: of every sentence (tokens, tracks, 3).
     """
     length = max((len(of.first) for of in words), default=0)
-    scores = np.full((len(words), length, 2), NEVER, dtype=np.float32)
+    tracks = logits[0].shape[1] if logits else 0
+    scores = np.full((len(words), tracks, length, 2), NEVER, dtype=np.float32)
     for row, (values, of) in enumerate(zip(logits, words, strict=True)):
-        scores[row, : len(of.first)] = values[of.first, 1:] - values[of.first, :1]
+        of_words = values[of.first].transpose(1, 0, 2)
+        scores[row, :, : len(of.first)] = of_words[..., 1:] - of_words[..., :1]
     return scores
 
 
@@ -175,7 +180,7 @@ class SpanRecord:
         }
 
     def _fit(self, column: int, track: str) -> tuple[float, float, float]:
-        scores = word_scores([logits[:, column] for logits in self.logits], self.words)
+        scores = word_scores([logits[:, [column]] for logits in self.logits], self.words)[:, 0]
         gold = {
             (row, (start, end))
             for row, spans in enumerate(self.gold)

@@ -360,8 +360,10 @@ class Tagger:
             facet.name: self.calibration.choose_in_order(facet.name, facet_probs[:, columns])
             for facet, columns in known
         }
-        weights = self.calibration.span_weights(self.schema.spans)
-        spans = decode_spans(article.text, logits.spans, self.schema.spans, weights)
+        weights = self.calibration.span_weights(tracks)
+        spans = decode_spans(
+            article.text, logits.spans, self.schema.spans if tracks else (), weights
+        )
         labelled: list[Sentence] = []
         for row, sentence in enumerate(article.sentences or ()):
             facets = {
