@@ -6,6 +6,7 @@ One list per use, not per part of speech, so a word stands in as many of them as
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Marks that other modules put into texts and phrases
 
@@ -224,6 +225,7 @@ POSSESSIVE = re.compile(r"['’]s?$")
 QUOTATION_MARK = re.compile(r"[“”\"\n]|''|``|’’|‘‘")
 
 
+@lru_cache(maxsize=16384)
 def is_saying(word: str, *, nouns: bool = True) -> bool:
     """Whether a word is a form of a verb of saying; those that are nouns as well only if wanted."""
     lowered = word.lower()
