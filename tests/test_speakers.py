@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -249,6 +250,23 @@ def test_span_of_the_model_is_evidence() -> None:
         spans={"source": ((start, start + len("Tom Hale")),)},
     )
     assert speakers(Article(text, sentences=(sentence,))) == ["Tom Hale"]
+
+
+def test_span_of_the_model_tells_which_name_speaks() -> None:
+    text = "Ana Brod said the mill that Ole Hahn built in Vik was safe Press Nord reported."
+    labelled = Sentence(0, len(text), text, facets={"source": Label("official")})
+    start = text.index("Press Nord")
+    spanned = replace(labelled, spans={"source": ((start, start + 10),)})
+    assert speakers(Article(text, sentences=(labelled,))) == ["Ana Brod"]
+    assert speakers(Article(text, sentences=(spanned,))) == ["Press Nord"]
+
+
+def test_definite_description_of_nobody_known_is_described() -> None:
+    assert said("O The line's director said the ferry was safe.") == ["line's director"]
+    assert said(
+        "O The senator's office said he would vote for it.",
+        "O “I remember her laugh,” the lobbyist said.",
+    ) == ["senator's office", "lobbyist"]
 
 
 def test_mask_keeps_offsets() -> None:

@@ -76,6 +76,8 @@ class Floor:
                 return self.meant_by(end)
         if len(words) == 1 and (lowered[0] in FUNCTION_WORDS or lowered[0].isdigit()):
             return None
+        if words[-1][0].islower() and POSSESSIVE.search(words[-1]) and words[-1][-1] == "s":
+            return None  # a phrase cut off behind "the senator's"
         core = before_preposition(words)
         possessor = self.find_possessor(core)
         if possessor and core[-1].lower() in DOCUMENTS:
@@ -151,7 +153,9 @@ class Floor:
             if introduced:
                 return introduced
         if stands_for_name and (is_group or head[-1] != "s"):
-            return self.meant_by("it" if is_group else "he")
+            name = self.meant_by("it" if is_group else "he")
+            if name and (name[0].isupper() or not head.endswith(AGENT_ENDINGS)):
+                return name
         can_speak = head.endswith(AGENT_ENDINGS) or head in SPEAKING_NOUNS
         if not can_speak or head in DOCUMENTS - STUDIES:
             return None

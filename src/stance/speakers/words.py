@@ -198,7 +198,7 @@ MONITORS = frozenset("observatory monitor watch watchdog".split())
 """Words in the names of groups that are called a monitor."""
 SPEAKING_NOUNS = (SOURCES | GROUP_WORDS | STUDIES | OFFICES) | frozenset(
     "people aide wife coach head star guru staff team crew family couple community public crowd "
-    "person everyone attorney girl boy champion critic polling opposition".split()
+    "person everyone attorney girl boy champion critic polling opposition office".split()
 )
 """What an unnamed speaker may be called, beside the words with an agent's ending."""
 AGENT_ENDINGS = tuple("er or ist man men ian ant ee s".split())
