@@ -148,10 +148,30 @@ def test_facets_are_distributions_side_by_side(values: list[float]):
     assert ((probs >= 0) & (probs <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        (Calibration(weights={"stance": (1.0, 2.0)}), "weights of stance: want 3 numbers above 0"),
+        (Calibration(weights={"spans/cue": (1.0, 0.0, 1.0)}), "weights of spans/cue: want 3"),
+        (Calibration(weights={"source": (1.0, float("nan"), 1.0)}), "weights of source: want 3"),
+        (Calibration(following={"allegation": ((0.0, 1.0),)}), "following of allegation: want 2"),
+        (Calibration(following={"source": ()}), "following of source: want 3 rows"),
+        (Calibration(following={"allegation": ((0.0, float("inf")), (0.0, 0.0))}), "want 2 rows"),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_refused(calibration: Calibration, message: str):
+    with pytest.raises(StanceError, match=f"^somewhere: .*{message}"):
+        calibration.check(DEFAULT, where="somewhere")
+    Calibration({"source": 2.0}, {"source": (1.0, 2.0, 0.5)}).check(DEFAULT, where="somewhere")
+
+
 def test_saved_and_loaded(tmp_path: Path):
-    calibration = Calibration({"stance": 1.5}, {"stance": (1.0, 2.0, 0.5)})
+    following = {"allegation": ((0.5, -1.0), (-1.0, 0.5))}
+    calibration = Calibration({"stance": 1.5}, {"stance": (1.0, 2.0, 0.5)}, following)
     calibration.save(tmp_path / "calibration.json")
     assert Calibration.load(tmp_path / "calibration.json") == calibration
+    (tmp_path / "older.json").write_text('{"temperatures": {"stance": 2}}')
+    assert Calibration.load(tmp_path / "older.json") == Calibration({"stance": 2.0})
     assert Calibration.load(tmp_path / "missing.json").temperature("stance") == 1.0
     (tmp_path / "calibration.json").write_text('{"temperatures": 3}')
     with pytest.raises(StanceError, match="not a calibration"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stance import spans
 from stance.records import Span
 from stance.schema import FloatArray
-from stance.spans import NEVER, SpanRecord, Words, best_labels, decode_spans
+from stance.spans import NEVER, LabelledSpans, Words, best_labels, decode_spans
 
 TEXT = "The ox, he"
 OFFSETS = [(0, 3), (4, 6), (6, 7), (8, 10)]
@@ -90,6 +90,7 @@ def test_sentences_and_tracks_keep_apart():
         {"source": (), "cue": ((4, 5),)},
     ]
     assert decode_spans("", [], ["source"], {}) == []
+    assert decode_spans("\x00", [(array([]), logits[:0])], ["source"], {}) == [{"source": ()}]
     assert decode_spans("a b c", pieces, [], {}) == [{}, {}, {}]
 
 
@@ -124,13 +125,13 @@ def test_the_best_allowed_sequence_is_found(rows: list[list[tuple[int, int]]]):
         assert value[found[0]] == max(value.values())
 
 
-def record(shift: float, count: int = 60) -> SpanRecord:
+def labelled(shift: float, seed: int = 3, count: int = 60) -> LabelledSpans:
     """Sentences with two spans each, whose logits of B are too small by `shift`."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     text = " ".join("abcdefgh")
     offsets = array(LETTERS)
     labels = np.array([1, 2, 0, 0, 0, 1, 0, 0])
-    result = SpanRecord(("source", "cue"))
+    result = LabelledSpans(("source", "cue"))
     for _ in range(count):
         logits = rng.normal(0, 1, (8, 2, 3)).astype(np.float32)
         logits[np.arange(8), 0, labels] += 4
@@ -140,12 +141,12 @@ def record(shift: float, count: int = 60) -> SpanRecord:
 
 
 def test_fitted_weights_make_up_for_what_the_logits_lack():
-    fitted = record(shift=4).fit_weights()
+    fitted = labelled(shift=4).fit_weights()
     assert list(fitted) == ["source"]  # of the other there are too few
     outside, begin, _ = fitted["source"]
     assert outside == 1
     assert begin > 3
-    fresh, expected = record(shift=4), [((0, 3), (10, 11))] * 60
+    fresh, expected = labelled(shift=4, seed=5), [((0, 3), (10, 11))] * 60
     exact = {}
     for name, weights in (("plain", {}), ("fitted", fitted)):
         found = [
@@ -158,5 +159,5 @@ def test_fitted_weights_make_up_for_what_the_logits_lack():
 
 def test_fitting_ends_at_the_largest_weight(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spans, "LARGEST", 1.0)
-    _, begin, within = record(shift=8).fit_weights()["source"]
+    _, begin, within = labelled(shift=8).fit_weights()["source"]
     assert np.abs(np.log([begin, within])).max() <= 1

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stance import Article, RecordError, StanceError, Tagger
+from stance.calibration import Calibration
 from stance.corpora import read_corpus
 from stance.resources import bundled
-from stance.tagger import LOOK_AHEAD, find_model
+from stance.tagger import LOOK_AHEAD, all_heads, copy_model, find_model
 
 TEXT = (
     "The ministry denied on Monday that its pilots had bombed the clinic in Ostrava Selo. "
@@ -22,6 +23,14 @@ TEXT = (
 @pytest.fixture(scope="module")
 def tagger(tiny_model: Path) -> Tagger:
     return Tagger.from_pretrained(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def every_head(tiny_model: Path) -> Tagger:
+    """The same with spans, which the tiny model did not learn."""
+    tagger = Tagger.from_pretrained(tiny_model)
+    tagger.heads = all_heads(tagger.schema)
+    return tagger
 
 
 def labels(article: Article) -> list:
@@ -130,12 +139,12 @@ def test_the_order_of_targets_changes_no_probability(tagger: Tagger):
 
 @settings(max_examples=40)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
-def test_any_text_is_tagged_and_offsets_hold(tagger: Tagger, text: str):
-    article = tagger.tag(text, targets=["x"])
+def test_any_text_is_tagged_and_offsets_hold(every_head: Tagger, text: str):
+    article = every_head.tag(text, targets=["x"])
     sentences = article.sentences or ()
     assert all(article.text[s.start : s.end] == s.text for s in sentences)
     assert bool(sentences) == bool(text.strip())
-    assert all(len(s.stance) == 1 and s.tags for s in sentences)
+    assert all(len(s.stance) == 1 and s.tags and s.spans is not None for s in sentences)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +152,8 @@ def test_any_text_is_tagged_and_offsets_hold(tagger: Tagger, text: str):
     [
         "",
         " \n ",
+        "\x00",
+        "\u200b",
         "\x00\x01 nul and control \x1f characters.",
         "\u202eright to left\u202c and back. שלום עולם. مرحبا بالعالم.",
         "政府は水曜日に声明を発表した。市民は反対した。",
@@ -151,8 +162,8 @@ def test_any_text_is_tagged_and_offsets_hold(tagger: Tagger, text: str):
         "x" * 5000,
     ],
 )
-def test_strange_input_is_labelled(tagger: Tagger, text: str):
-    article = tagger.tag(text, targets=["The mayor"])
+def test_strange_input_is_labelled(every_head: Tagger, text: str):
+    article = every_head.tag(text, targets=["The mayor"])
     assert article.text == text
     assert all(article.text[s.start : s.end] == s.text for s in article.sentences or ())
 
@@ -168,6 +179,50 @@ def test_a_megabyte_and_five_hundred_targets(tagger: Tagger):
     assert len(long.sentences or ()) == 18000
     many = tagger.tag(TEXT, targets=[f"target number {n}" for n in range(500)])
     assert all(len(s.stance) == 500 for s in many.sentences or ())
+
+
+def test_weights_of_spans_decide_how_much_is_in_one(tiny_model: Path, every_head: Tagger):
+    tagger = Tagger.from_pretrained(tiny_model)
+    tagger.heads = every_head.heads
+    found = {}
+    for name, weights in (("none", (1.0, 1e-9, 1e-9)), ("all", (1.0, 1e9, 1e9))):
+        tagger.calibration = Calibration(weights={"spans/source": weights})
+        found[name] = [s.spans["source"] for s in tagger.tag(TEXT).sentences or () if s.spans]
+    assert found["none"] == [()] * 3
+    assert found["all"] == [((s.start, s.end),) for s in tagger.tag(TEXT).sentences or ()]
+
+
+def test_labels_are_decided_in_order(tiny_model: Path):
+    tagger = Tagger.from_pretrained(tiny_model)
+    tagger.calibration = Calibration(
+        weights={"allegation": (0.5, 0.5)}, following={"allegation": ((-50.0, 50.0), (50.0, -50.0))}
+    )
+    sentences = tagger.tag(TEXT).sentences or ()
+    given = [s.facets["allegation"].label for s in sentences]
+    assert given in ([True, False, True], [False, True, False])
+    for sentence in sentences:
+        label = sentence.facets["allegation"]
+        assert label.score == label.probs[str(label.label).lower()]
+        assert ("allegation" in (sentence.tags or ())) == label.label
+
+
+def test_less_context_makes_fewer_tokens(tiny_model: Path):
+    long = (TEXT + " ") * 20
+    tokens = {}
+    for context in (None, 0, 1):
+        tagger = Tagger.from_pretrained(tiny_model, context=context)
+        tokens[context] = sum(map(len, tagger.windows(tagger.tag(long))))
+        assert len(tagger.tag(long).sentences or ()) == 60
+    assert tokens[0] < tokens[1] == tokens[None]
+    with pytest.raises(StanceError, match="context is -1"):
+        Tagger.from_pretrained(tiny_model, context=-1)
+
+
+def test_a_calibration_of_another_schema_is_refused(tiny_model: Path, tmp_path: Path):
+    copy_model(tiny_model, tmp_path / "model")
+    Calibration(weights={"source": (1.0, 2.0)}).save(tmp_path / "model" / "calibration.json")
+    with pytest.raises(StanceError, match=r"calibration\.json: weights of source: want 3 numbers"):
+        Tagger.from_pretrained(tmp_path / "model")
 
 
 def test_facets_come_from_the_first_group_of_targets(tagger: Tagger):

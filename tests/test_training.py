@@ -24,13 +24,14 @@ from stance.corpora import read_corpus
 from stance.errors import StanceError
 from stance.evaluation import measure
 from stance.losses import LossWeights
-from stance.records import Article
+from stance.records import Article, Sentence
 from stance.schema import DEFAULT, Schema
 from stance.tagger import Tagger, model_name
 from stance.training import (
     TENSORBOARD,
     StanceTrainer,
     build_model,
+    calibrate,
     check_select_by,
     class_weights,
     is_whole,
@@ -187,6 +188,21 @@ def test_the_loaded_model_predicts_what_the_trained_one_did(tiny_model: Path):
     best = max(read_training(tiny_model)["run"]["selection"], key=lambda row: row["score"])
     for name in ("tags_macro_f1", "source_macro_f1", "favor_against_f1"):
         assert figures["headline"][name]["value"] == pytest.approx(best[name], abs=1e-4)
+
+
+def test_calibration_looks_at_neighbours_and_spans(tiny_model: Path):
+    tagger = Tagger.from_pretrained(tiny_model)
+    articles = read_corpus("starter", None, "selection") + read_corpus("starter", None, "dev")
+    text = "Mayor Ana Brod said so."
+    spanned = Article(text, sentences=(Sentence(0, 23, text, spans={"source": ((0, 14),)}),))
+    fitted = calibrate(tagger, [*articles, *[spanned] * 100])
+    source = np.array(fitted.following["source"])
+    assert (np.diag(source) > source.mean(0)).all()  # a source often goes on
+    assert set(fitted.following) == {"source", "allegation"}
+    assert set(fitted.weights) == {"source", "allegation", "stance", "spans/source"}
+    fitted.check(tagger.schema, where="fitted")
+    one = replace(articles[0], sentences=(articles[0].sentences or ())[:1])
+    assert calibrate(tagger, [one]).following == {}
 
 
 def test_killed_and_resumed_equals_undisturbed(tiny_encoder: Path, tmp_path: Path):

@@ -1,8 +1,10 @@
-"""Takes logits with gold labels; gives temperatures and decision weights, and uses them.
+"""Takes logits with gold labels; gives what decides between labels, and uses it.
 
 Temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017) makes
 probabilities honest. The most probable label is not the one that serves macro-F1 best where labels
-are rare, so the label given is that of the highest probability times a weight.
+are rare, so probabilities are multiplied by a weight before the highest is taken. Labels of
+neighbouring sentences go together, so those of an article are decided in order (Viterbi, Error
+bounds for convolutional codes, IEEE Transactions on Information Theory 1967).
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class Calibration:
 
     temperatures: divide the logits.
     weights: multiply the probabilities when a label is chosen; the probabilities stay as they are.
-    following: what a label in a row adds to the logarithm of a column's if that one comes next.
+    following: `following[name][a][b]` is added to the logarithm of label b behind a label a.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
@@ -80,6 +82,21 @@ class Calibration:
         """The weights of O, B and I of those of the tracks for which they were fitted."""
         named = {track: self.weights.get(f"spans/{track}") for track in tracks}
         return {track: weights for track, weights in named.items() if weights}
+
+    def check(self, schema: Schema, where: str) -> None:
+        """Raise `StanceError` if something does not fit the labels of a schema, or is no number."""
+        labels = {facet.name: len(facet.labels) for facet in schema.facets}
+        labels |= {"stance": len(schema.stance)} | {f"spans/{track}": 3 for track in schema.spans}
+        for name, count in labels.items():
+            weights = np.asarray(self.weights.get(name, (1,) * count))
+            if weights.shape != (count,) or not (np.isfinite(weights) & (weights > 0)).all():
+                raise StanceError(f"{where}: weights of {name}: want {count} numbers above 0")
+            rows = self.following.get(name, ((0,) * count,) * count)
+            is_square = [len(row) for row in rows] == [count] * count
+            if not is_square or not np.isfinite(rows).all():
+                raise StanceError(
+                    f"{where}: following of {name}: want {count} rows of {count} numbers"
+                )
 
     def save(self, path: str | Path) -> None:
         """Write as JSON."""
@@ -129,7 +146,11 @@ def probabilities(logits: FloatArray, facet: Facet) -> FloatArray:
 
 
 def best_sequence(scores: FloatArray, following: FloatArray) -> NDArray[np.int64]:
-    """The labels (n,) with the highest sum of scores (n, labels) and of pairs (Viterbi)."""
+    """The labels (n,) with the highest sum of scores (n, labels) and of what follows what.
+
+    Args:
+        following: (labels, labels); `following[a, b]` counts where b stands behind a.
+    """
     best = np.zeros(len(scores), dtype=np.int64)
     if not len(scores):
         return best

@@ -93,6 +93,12 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     tag.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     tag.add_argument("--backend", default="auto", help="auto, torch, onnx, onnx-int8 or onnx-vnni")
     tag.add_argument("--threads", type=int, help="of the CPU; default: those we may use")
+    tag.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="sentences read before those of a window; default: the model's own; 0 is faster",
+    )
     tag.set_defaults(function=_tag)
     for name, module_name, text in (
         ("agreement", "agreement", "agreement of two label files"),
@@ -163,7 +169,11 @@ def _tag(options: argparse.Namespace) -> int:
     if format == "table" and options.output is not None:
         raise StanceError("a table is for the terminal: leave out --output, or use --format jsonl")
     tagger = Tagger.from_pretrained(
-        options.model, backend=options.backend, device=options.device, threads=options.threads
+        options.model,
+        backend=options.backend,
+        device=options.device,
+        threads=options.threads,
+        context=options.context,
     )
     if format in ("table", "html"):
         from stance.page import PageWriter

@@ -84,12 +84,17 @@ class Ours:
     """This package on one backend.
 
     skipping: give every target its own text as its name, so that articles without it skip it.
+    context: sentences read before those of a window; None takes the model's own setting.
     """
 
-    def __init__(self, backend: str, task: Task, *, skipping: bool = False) -> None:
+    def __init__(
+        self, backend: str, task: Task, *, skipping: bool = False, context: int | None = None
+    ) -> None:
         self.skipping = skipping
         self.backend = choose_backend(find_model(task.model), backend)
-        tagger = Tagger.from_pretrained(task.model, backend=self.backend, threads=task.threads)
+        tagger = Tagger.from_pretrained(
+            task.model, backend=self.backend, threads=task.threads, context=context
+        )
         self.timed = Timed(tagger.runtime)
         self.tagger = tagger.on(self.timed)
 
@@ -390,6 +395,7 @@ CONTESTANTS: dict[str, Callable[[Task], Contestant]] = {
     "onnx-int8": partial(Ours, "onnx-int8"),
     "onnx-vnni": partial(Ours, "onnx-vnni"),
     "skipping": partial(Ours, "auto", skipping=True),
+    "without-context": partial(Ours, "auto", context=0),
     "gliclass": absent("gliclass", "GLiClass"),
     "nli": absent("nli", "an NLI cross-encoder"),
     "newssentiment": news_sentiment,

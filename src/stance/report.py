@@ -92,7 +92,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
 
     Args:
         folder: a model folder.
-        cfg: with `corpus`, `evaluation` (parts, baselines, resamples, batch_tokens, texts), `seed`.
+        cfg: with `corpus`, `evaluation` (as in configs/evaluate.yaml), `seed`.
         output: where metrics.json, report.md, evaluation.html, figures/ and README.md go; the model
             folder if None.
 
@@ -105,8 +105,12 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
         StanceError: a missing file, or gold labels that do not fit the model's schema.
     """
     settings = cfg.evaluation
+    context = settings.get("context")
     tagger = Tagger.from_pretrained(
-        folder, backend=str(settings.backend), batch_tokens=int(settings.batch_tokens)
+        folder,
+        backend=str(settings.backend),
+        batch_tokens=int(settings.batch_tokens),
+        context=None if context is None else int(context),
     )
     parts = {str(part): load_gold(folder, cfg, str(part), tagger) for part in plain(settings.parts)}
     fitted = fit_baselines(folder, cfg, tagger.schema)

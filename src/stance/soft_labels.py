@@ -11,6 +11,7 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from stance.auto_targets import propose
-from stance.calibration import Calibration
 from stance.config import load_part
 from stance.errors import RecordError, StanceError
 from stance.readers import duplicate, read_records
@@ -58,7 +58,7 @@ def write_soft_labels(cfg: DictConfig) -> Path:
         if float(cfg.temperature) <= 0:
             raise StanceError(f"temperature={cfg.temperature} must be above 0")
         temperatures = dict.fromkeys(tagger.heads, float(cfg.temperature))
-        tagger.calibration = Calibration(temperatures, tagger.calibration.weights)
+        tagger.calibration = replace(tagger.calibration, temperatures=temperatures)
     output = Path(str(cfg.output))
     output.mkdir(parents=True, exist_ok=True)
     for name, articles in load_part(cfg, "train", tagger.schema).items():

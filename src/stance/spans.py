@@ -1,7 +1,8 @@
 """Takes the O/B/I logits of tokens; gives spans, and the weights with which they are found best.
 
 Each word has the label of its first token. Of all sequences of labels in which a span begins with
-B, goes on with I, and ends before the next one begins, the most probable is taken (Viterbi).
+B, goes on with I, and ends before the next one begins, the most probable is taken (Viterbi, Error
+bounds for convolutional codes, IEEE Transactions on Information Theory 1967).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ TOGETHER = 256
 STEPS = (1.0, 0.5, 0.25)
 """By how much a weight's logarithm is changed in the search for the best, one after the other."""
 LARGEST = 5.0
+"""No weight's logarithm is further from 0."""
 FEW_SPANS = 100
 """Below so many labelled spans of a track there is nothing to fit."""
 
@@ -41,7 +43,11 @@ class Words:
 
     @classmethod
     def of(cls, text: str, offsets: NDArray[np.int32]) -> Words:
-        """Join tokens that stand together and whose characters at the seam are both of a word."""
+        """The words of tokens with these offsets (n, 2).
+
+        Tokens are of one word if they stand together and the characters at the seam are letters or
+        digits.
+        """
         tokens = (offsets[:, 0] >= 0).nonzero()[0]  # the others are markers
         start, end = offsets[tokens, 0], offsets[tokens, 1]
         begins = np.ones(len(tokens), dtype=bool)
@@ -59,6 +65,9 @@ def decode_spans(
     """The spans of every sentence of an article, by track.
 
     Args:
+        text: the article's; offsets point into it.
+        pieces: of every sentence its tokens' offsets (n, 2), -1 for markers, and logits
+            (n, tracks, 3) of O, B and I.
         weights: of a track, what multiplies the probabilities of O, B and I; 1 where it is missing.
     """
     if not tracks:
@@ -76,7 +85,8 @@ def _decode(
     words = [Words.of(text, offsets) for offsets, _ in pieces]
     scores = word_scores([logits for _, logits in pieces], words)
     added = np.stack([log_weights(weights.get(track, (1, 1, 1))) for track in tracks])
-    inside = best_labels((scores + added[:, None]).reshape(-1, *scores.shape[2:]))
+    scores = (scores + added[:, None]).reshape(len(words) * len(tracks), *scores.shape[2:])
+    inside = best_labels(scores)
     for column, track in enumerate(tracks):
         found: dict[int, list[Span]] = {}
         for row, span in read_runs(inside[column :: len(tracks)], words):
@@ -93,19 +103,19 @@ def word_scores(logits: Sequence[FloatArray], words: Sequence[Words]) -> FloatAr
     Args:
         logits: of every sentence (tokens, tracks, 3).
     """
-    length = max((len(of.first) for of in words), default=0)
+    length = max((len(sentence.first) for sentence in words), default=0)
     tracks = logits[0].shape[1] if logits else 0
     scores = np.full((len(words), tracks, length, 2), NEVER, dtype=np.float32)
-    for row, (values, of) in enumerate(zip(logits, words, strict=True)):
-        of_words = values[of.first].transpose(1, 0, 2)
-        scores[row, :, : len(of.first)] = of_words[..., 1:] - of_words[..., :1]
+    for row, (values, sentence) in enumerate(zip(logits, words, strict=True)):
+        by_track = values[sentence.first].transpose(1, 0, 2)
+        scores[row, :, : len(sentence.first)] = by_track[..., 1:] - by_track[..., :1]
     return scores
 
 
 def log_weights(weights: Sequence[float]) -> FloatArray:
-    """What weights of O, B and I add to scores (…, 2)."""
-    outside, *inside = np.log(np.asarray(weights, dtype=np.float64))
-    return np.asarray(inside - outside, dtype=np.float32)
+    """What weights of O, B and I (3,) add to the scores of B and I (2,)."""
+    logs = np.log(np.asarray(weights, dtype=np.float64))
+    return np.asarray(logs[1:] - logs[:1], dtype=np.float32)
 
 
 def best_labels(scores: FloatArray) -> NDArray[np.bool_]:
@@ -147,7 +157,7 @@ def read_runs(inside: NDArray[np.bool_], words: Sequence[Words]) -> Iterator[tup
         yield row, (int(words[row].start[begin]), int(words[row].end[end]))
 
 
-class SpanRecord:
+class LabelledSpans:
     """Sentences with labelled spans, of which the weights are fitted that find these best."""
 
     def __init__(self, tracks: Sequence[str]) -> None:

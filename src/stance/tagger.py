@@ -82,6 +82,7 @@ class Tagger:
         threads: int | None = None,
         dtype: str = "float32",
         batch_tokens: int = 1024,
+        context: int | None = None,
     ) -> Tagger:
         """Load a model folder, a model id of the Hugging Face Hub, or the package's own model.
 
@@ -94,16 +95,22 @@ class Tagger:
             dtype: of PyTorch's matrix products: float32, bfloat16, or auto, which is bfloat16 where
                 the processor has it. Labels may then differ a little from one machine to another.
             batch_tokens: padded tokens in one batch; take more on a GPU.
+            context: sentences that a window reads before those that it labels; None takes the
+                model's own setting. 0 is faster and a little less right (see docs/speed.md).
 
         Raises:
-            StanceError: the folder is missing or is not a model of this package.
+            StanceError: the folder is missing or is not a model of this package, or the context is
+                negative.
         """
         folder = find_model(model)
         read_config(folder)  # tells what is no model of this package before anything is loaded
         with ThreadPoolExecutor(1) as beside:
             name = beside.submit(model_name, folder)
             runtime = load_runtime(folder, backend, device, threads, dtype)
-            return cls.from_folder(folder, runtime, batch_tokens=batch_tokens, name=name.result())
+            tagger = cls.from_folder(folder, runtime, batch_tokens=batch_tokens, name=name.result())
+        if context is not None:
+            tagger.encoder.encoding = replace(tagger.encoder.encoding, context=context)
+        return tagger
 
     @classmethod
     def from_settings(cls, settings: Any) -> Tagger:
@@ -119,6 +126,7 @@ class Tagger:
             threads=settings.threads and int(settings.threads),
             dtype=str(settings.dtype),
             batch_tokens=int(settings.batch_tokens),
+            context=None if settings.context is None else int(settings.context),
         )
 
     @classmethod
@@ -144,11 +152,14 @@ class Tagger:
             SpecialTokens.from_dict(config["special_tokens"]),
             Encoding.from_dict(config["encoding"]),
         )
+        schema = Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema")
+        calibration = Calibration.load(folder / "calibration.json")
+        calibration.check(schema, where=str(folder / "calibration.json"))
         return cls(
             runtime,
             encoder,
-            Schema.from_dict(config["schema"], where=f"{folder / 'config.json'}: schema"),
-            calibration=Calibration.load(folder / "calibration.json"),
+            schema,
+            calibration=calibration,
             trained=config.get("trained", ()),
             name=name or model_name(folder),
             batch_tokens=batch_tokens,

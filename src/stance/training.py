@@ -52,7 +52,7 @@ from stance.resources import bundled
 from stance.runtime import TorchRuntime
 from stance.schema import Facet, Schema
 from stance.soft_labels import load_soft_labels
-from stance.spans import SpanRecord
+from stance.spans import LabelledSpans
 from stance.tagger import Tagger, find_model, model_name, read_config
 from stance.training_data import (
     Augmentation,
@@ -645,7 +645,7 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
     labels: dict[str, list[int]] = {}
     in_order: dict[str, list[list[int]]] = {}
-    spans = SpanRecord(schema.spans)
+    spans = LabelledSpans(schema.spans)
     for article, raw in tagger.logits(articles):
         for facet, numbers in labelled_in_order(article, schema):
             in_order.setdefault(facet.name, []).append(numbers)

@@ -49,7 +49,9 @@ class Encoding:
     max_window_tokens: int = 400
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 16 or not 0 < self.target_share < 1 or self.context < 0:
+        if self.context < 0:
+            raise StanceError(f"context is {self.context}, want a number of sentences")
+        if self.max_tokens < 16 or not 0 < self.target_share < 1:
             raise StanceError(f"encoding: {self} leaves no room for sentences")
 
     @property

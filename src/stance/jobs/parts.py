@@ -30,6 +30,7 @@ class Settings:
     threads: int | None
     dtype: str
     batch_tokens: int
+    context: int | None
     targets: str | Sequence[Any]
     format: Format
     probs: bool

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from stance.speakers.words import (
     ABBREVIATIONS,
@@ -221,7 +220,6 @@ def blank_headlines(text: str) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=4096)
 def cut_title(run: str) -> tuple[str, bool]:
     """A run of capitalised words without what stands before the name, and whether it had an office.
 

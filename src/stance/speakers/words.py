@@ -6,7 +6,6 @@ One list per use, not per part of speech, so a word stands in as many of them as
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 # Marks that other modules put into texts and phrases
 
@@ -198,7 +197,7 @@ MONITORS = frozenset("observatory monitor watch watchdog".split())
 """Words in the names of groups that are called a monitor."""
 SPEAKING_NOUNS = (SOURCES | GROUP_WORDS | STUDIES | OFFICES) | frozenset(
     "people aide wife coach head star guru staff team crew family couple community public crowd "
-    "person everyone attorney girl boy champion critic polling opposition office".split()
+    "person everyone attorney girl boy champion critic polling opposition".split()
 )
 """What an unnamed speaker may be called, beside the words with an agent's ending."""
 AGENT_ENDINGS = tuple("er or ist man men ian ant ee s".split())
@@ -225,7 +224,6 @@ POSSESSIVE = re.compile(r"['’]s?$")
 QUOTATION_MARK = re.compile(r"[“”\"\n]|''|``|’’|‘‘")
 
 
-@lru_cache(maxsize=16384)
 def is_saying(word: str, *, nouns: bool = True) -> bool:
     """Whether a word is a form of a verb of saying; those that are nouns as well only if wanted."""
     lowered = word.lower()
