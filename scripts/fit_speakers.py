@@ -5,10 +5,10 @@
 The package's model tags the training articles. For every sentence that has a speaker and that the
 model gives to somebody, the names found are weighed as `stance.speakers.evidence` does, and the
 weights are those under which the right names (`same_speaker`) are most probable among all:
-conditional logistic regression with an L2 penalty. Who spoke before is decided with the weights that
-the package has, so run it again until nothing changes. The model was trained on these articles, so
-their sources are righter than elsewhere; the F1 is measured on the selection part. Needs the extra
-`train`.
+conditional logistic regression with an L2 penalty. Who spoke before is decided with the weights
+that the package has, so run it again until nothing changes. The model was trained on these
+articles, so their sources are righter than elsewhere; the F1 is measured on the selection part.
+Needs the extra `train`.
 """
 
 import argparse
