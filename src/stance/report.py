@@ -105,12 +105,11 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
         StanceError: a missing file, or gold labels that do not fit the model's schema.
     """
     settings = cfg.evaluation
-    context = settings.get("context")
     tagger = Tagger.from_pretrained(
         folder,
         backend=str(settings.backend),
         batch_tokens=int(settings.batch_tokens),
-        context=None if context is None else int(context),
+        context=settings.get("context"),
     )
     parts = {str(part): load_gold(folder, cfg, str(part), tagger) for part in plain(settings.parts)}
     fitted = fit_baselines(folder, cfg, tagger.schema)

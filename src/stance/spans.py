@@ -90,8 +90,7 @@ def _decode(
     for column, track in enumerate(tracks):
         found: dict[int, list[Span]] = {}
         for row, span in read_runs(inside[column :: len(tracks)], words):
-            if span[0] < span[1]:
-                found.setdefault(row, []).append(span)
+            found.setdefault(row, []).append(span)
         for row, spans in found.items():
             result[row][track] = tuple(spans)
     return result
@@ -149,12 +148,14 @@ def best_labels(scores: FloatArray) -> NDArray[np.bool_]:
 
 
 def read_runs(inside: NDArray[np.bool_], words: Sequence[Words]) -> Iterator[tuple[int, Span]]:
-    """Sentence and span of every run of True in an array (sentences, words)."""
+    """Sentence and span of every run of True in an array (sentences, words); no empty spans."""
     around = np.pad(inside, ((0, 0), (1, 1)))
     rows, first = np.nonzero(around[:, 1:-1] & ~around[:, :-2])
     last = np.nonzero(around[:, 1:-1] & ~around[:, 2:])[1]
     for row, begin, end in zip(rows.tolist(), first.tolist(), last.tolist(), strict=True):
-        yield row, (int(words[row].start[begin]), int(words[row].end[end]))
+        span = int(words[row].start[begin]), int(words[row].end[end])
+        if span[0] < span[1]:
+            yield row, span
 
 
 class LabelledSpans:

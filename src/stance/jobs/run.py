@@ -89,7 +89,7 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
         "probs": bool(cfg.probs),
         "part_articles": max(1, int(cfg.part_articles)),
         "batch_tokens": int(cfg.batch_tokens),
-        "context": None if cfg.context is None else int(cfg.context),
+        "context": cfg.context,
         "dtype": str(cfg.dtype),
     }
     with job_folder.locked(output):

@@ -76,7 +76,7 @@ class Floor:
                 return self.meant_by(end)
         if len(words) == 1 and (lowered[0] in FUNCTION_WORDS or lowered[0].isdigit()):
             return None
-        if words[-1][0].islower() and POSSESSIVE.search(words[-1]) and words[-1][-1] == "s":
+        if words[-1][0].islower() and words[-1].endswith(("'s", "’s")):
             return None  # a phrase cut off behind "the senator's"
         core = before_preposition(words)
         possessor = self.find_possessor(core)
