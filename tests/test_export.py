@@ -91,6 +91,16 @@ def test_labels_do_not_depend_on_batch_order_or_threads(exported, articles, back
         assert equal_labels(wanted, other) == 100
 
 
+def test_the_number_of_threads_changes_no_bit(exported, articles):
+    one, three = (
+        Tagger.from_pretrained(exported, backend="onnx", threads=threads) for threads in (1, 3)
+    )
+    assert (one.runtime.workers, three.runtime.workers) == (1, 3)
+    for (_, left), (_, right) in zip(one.logits(articles), three.logits(articles), strict=True):
+        np.testing.assert_array_equal(left.facets, right.facets)
+        np.testing.assert_array_equal(left.stance, right.stance)
+
+
 def test_blocks_of_weights_make_int8_independent_of_the_batch(exported, articles):
     tagger = Tagger.from_pretrained(exported, backend="onnx-int8")
     alone = tagger.on(tagger.runtime, batch_tokens=1)

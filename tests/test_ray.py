@@ -22,8 +22,8 @@ def test_ray_gives_the_same_though_a_worker_is_killed(
     crash_test = importlib.import_module("crash_test")
     crash_test.write_archive(Path("archive.jsonl"), 300)
     words = [sys.executable, str(crash_test.TAG), f"model={exported}", "input=archive.jsonl"]
-    words += ["threads=1", "part_articles=10", "targets=[Kelm]"]
-    crash_test.finish(crash_test.start([*words, "output=undisturbed"]))
+    words += ["part_articles=10", "targets=[Kelm]"]
+    crash_test.finish(crash_test.start([*words, "threads=2", "output=undisturbed"]))
     told = crash_test.disturb([*words, "engine=ray", "output=disturbed"], True, 0)
     assert told.startswith("a worker killed with ")
     assert crash_test.hashes(Path("disturbed")) == crash_test.hashes(Path("undisturbed"))

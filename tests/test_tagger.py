@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +16,7 @@ from stance import Article, RecordError, StanceError, Tagger
 from stance.calibration import Calibration
 from stance.corpora import read_corpus
 from stance.resources import bundled
+from stance.runtime import Logits, Runtime
 from stance.tagger import LOOK_AHEAD, all_heads, copy_model, find_model
 
 TEXT = (
@@ -262,6 +267,47 @@ def test_an_error_of_the_iterable_comes_after_what_was_read(tagger: Tagger):
     assert [next(stream).id for _ in range(count)] == [str(number) for number in range(count)]
     with pytest.raises(ConnectionError, match="the feed is gone"):
         next(stream)
+
+
+class Held:
+    """A runtime that lets batches go when so many of them have come; counts them."""
+
+    batch_tokens = 1
+
+    def __init__(self, runtime: Runtime, workers: int) -> None:
+        self.runtime, self.workers = runtime, workers
+        self.barrier = Barrier(workers)
+        self.batches = 0
+
+    def run(self, batch: Mapping[str, Any]) -> Logits:
+        self.batches += 1
+        time.sleep(0.005)
+        self.barrier.wait(20)
+        return self.runtime.run(batch)
+
+
+def test_as_many_batches_run_at_once_as_the_runtime_takes(tagger: Tagger):
+    held = Held(tagger.runtime, 3)
+    texts = [TEXT[: 40 + number] for number in range(9)]
+    found = list(tagger.on(held).tag_many(texts))
+    assert held.batches == 9
+    assert list(map(labels, found)) == list(map(labels, tagger.tag_many(texts)))
+
+
+def test_an_error_of_the_runtime_is_raised_and_ends_the_batches_that_wait(tagger: Tagger):
+    held = Held(tagger.runtime, 1)
+    held.barrier.abort()
+    with pytest.raises(BrokenBarrierError):
+        next(tagger.on(held).tag_many([TEXT] * LOOK_AHEAD))
+    assert held.batches < LOOK_AHEAD
+
+
+def test_who_stops_reading_does_not_wait_for_the_rest(tagger: Tagger):
+    held = Held(tagger.runtime, 1)
+    stream = tagger.on(held).tag_many([TEXT] * 4 * LOOK_AHEAD)
+    next(stream)
+    stream.close()
+    assert held.batches < 2 * LOOK_AHEAD
 
 
 def test_a_folder_called_default_does_not_hide_the_packages_own_model(in_folder: Path):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from stance.baselines import labelled
@@ -64,20 +65,35 @@ class NotRun(Exception):
 
 
 class Timed:
-    """A runtime that notes its padded tokens and seconds."""
+    """A runtime that notes its padded tokens, and the seconds in which it runs any batch."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.workers = runtime.workers
+        self.batch_tokens = runtime.batch_tokens
+        self.lock = Lock()
+        self.running = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
         self.tokens = 0
         self.seconds = 0.0
 
     def run(self, batch: Mapping[str, Any]) -> Logits:
         """What the runtime gives."""
-        started = time.perf_counter()
-        logits = self.runtime.run(batch)
-        self.seconds += time.perf_counter() - started
-        self.tokens += batch["input_ids"].size
-        return logits
+        with self.lock:
+            if not self.running:
+                self.started = time.perf_counter()
+            self.running += 1
+        try:
+            return self.runtime.run(batch)
+        finally:
+            with self.lock:
+                self.running -= 1
+                self.tokens += batch["input_ids"].size
+                if not self.running:
+                    self.seconds += time.perf_counter() - self.started
 
 
 class Ours:
@@ -435,7 +451,7 @@ def main(task: Task) -> None:
     for count in task.targets:
         batch = [with_count(article, names, count) for article in articles]
         if isinstance(contestant, Ours):
-            contestant.timed.tokens, contestant.timed.seconds = 0, 0.0
+            contestant.timed.reset()
         started = time.perf_counter()
         contestant.label(batch)
         seconds = time.perf_counter() - started

@@ -108,7 +108,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
     tagger = Tagger.from_pretrained(
         folder,
         backend=str(settings.backend),
-        batch_tokens=int(settings.batch_tokens),
+        batch_tokens=settings.batch_tokens,
         context=settings.get("context"),
     )
     parts = {str(part): load_gold(folder, cfg, str(part), tagger) for part in plain(settings.parts)}

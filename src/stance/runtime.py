@@ -50,7 +50,14 @@ class Logits:
 
 
 class Runtime(Protocol):
-    """What runs the model's graph; `batch` is what `stance.windows.pad` gives."""
+    """What runs the model's graph; `batch` is what `stance.windows.pad` gives.
+
+    workers: how many threads may call `run` at the same time.
+    batch_tokens: padded tokens in a batch that suit it best.
+    """
+
+    workers: int
+    batch_tokens: int
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""
@@ -58,6 +65,9 @@ class Runtime(Protocol):
 
 class TorchRuntime:
     """Holds the model in PyTorch, in evaluation mode while it runs."""
+
+    workers = 1
+    batch_tokens = 1024
 
     def __init__(self, model: StanceModel, *, bfloat16: bool = False) -> None:
         self.model = model
@@ -122,17 +132,25 @@ class TorchRuntime:
 
 
 class OnnxRuntime:
-    """Holds a session of ONNX Runtime on the CPU; needs neither torch nor transformers."""
+    """Holds a session of ONNX Runtime on the CPU; needs neither torch nor transformers.
 
-    def __init__(self, session: Any) -> None:
+    Each batch has one thread, and as many batches run at once as there are threads: nothing waits
+    for the slowest part of a product, nor for what else the process computes.
+    """
+
+    batch_tokens = 384
+
+    def __init__(self, session: Any, workers: int = 1) -> None:
         self.session = session
+        self.workers = workers
 
     @classmethod
     def load(cls, path: str | Path, threads: int | None = None) -> OnnxRuntime:
         """Load an ONNX file that `stance.export` wrote, from the folder that it was written into.
 
         Args:
-            threads: None takes the cores that this process may use (see `stance.cores`).
+            threads: batches at once; None takes the cores that this process may use (see
+                `stance.cores`).
 
         Raises:
             StanceError: the file is missing or is no such graph.
@@ -140,7 +158,7 @@ class OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or default_threads()
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
@@ -157,7 +175,7 @@ class OnnxRuntime:
                     f"{path} was made for another {weights.name}; remove it, or run "
                     "scripts/export.py with int8.method=keep"
                 )
-        return cls(session)
+        return cls(session, threads or default_threads())
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from stance.errors import RecordError, StanceError
 from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.resources import bundled
-from stance.runtime import ONNX_FILES, Runtime, load_runtime
+from stance.runtime import ONNX_FILES, Logits, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
 from stance.spans import decode_spans
 from stance.speakers import speakers
 from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
 
-LOOK_AHEAD = 512
+LOOK_AHEAD = 128
 """Windows that are read ahead and sorted by length, to waste little on padding."""
 
 DEFAULT_MODEL = "default"
@@ -50,6 +50,19 @@ class ArticleLogits:
     truncated: frozenset[int]
 
 
+@dataclass(frozen=True)
+class Running:
+    """Articles that the model is at work on.
+
+    chunk: the articles with their windows. batches: windows with their article's number in the
+    chunk. logits: those of each batch, once they are there.
+    """
+
+    chunk: Sequence[tuple[Article, list[Window]]]
+    batches: list[list[tuple[int, Window]]]
+    logits: list[Future[Logits]]
+
+
 class Tagger:
     """Holds a model and labels articles with it; see `from_pretrained`, `tag`, `tag_many`."""
 
@@ -62,7 +75,7 @@ class Tagger:
         calibration: Calibration | None = None,
         trained: Iterable[str] = (),
         name: str = "stance",
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
     ) -> None:
         self.runtime = runtime
         self.encoder = encoder
@@ -70,7 +83,7 @@ class Tagger:
         self.calibration = calibration or Calibration()
         self.heads = frozenset(trained) or all_heads(schema)
         self.name = name
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens or runtime.batch_tokens
 
     @classmethod
     def from_pretrained(
@@ -81,7 +94,7 @@ class Tagger:
         device: str = "auto",
         threads: int | None = None,
         dtype: str = "float32",
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
         context: int | None = None,
     ) -> Tagger:
         """Load a model folder, a model id of the Hugging Face Hub, or the package's own model.
@@ -94,7 +107,8 @@ class Tagger:
             threads: of the CPU; None takes the cores that this process may use.
             dtype: of PyTorch's matrix products: float32, bfloat16, or auto, which is bfloat16 where
                 the processor has it. Labels may then differ a little from one machine to another.
-            batch_tokens: padded tokens in one batch; take more on a GPU.
+            batch_tokens: padded tokens in one batch; None takes what suits the backend on a CPU.
+                Take more on a GPU.
             context: sentences that a window reads before those that it labels; None takes the
                 model's own setting. 0 is faster and a little less right (see docs/speed.md).
 
@@ -125,7 +139,7 @@ class Tagger:
             device=str(settings.device),
             threads=settings.threads and int(settings.threads),
             dtype=str(settings.dtype),
-            batch_tokens=int(settings.batch_tokens),
+            batch_tokens=settings.batch_tokens and int(settings.batch_tokens),
             context=None if settings.context is None else int(settings.context),
         )
 
@@ -135,7 +149,7 @@ class Tagger:
         folder: Path,
         runtime: Runtime,
         *,
-        batch_tokens: int = 1024,
+        batch_tokens: int | None = None,
         name: str | None = None,
     ) -> Tagger:
         """The tagger of a model folder whose graph is loaded already.
@@ -166,7 +180,7 @@ class Tagger:
         )
 
     def on(self, runtime: Runtime, batch_tokens: int | None = None) -> Tagger:
-        """The same tagger on another runtime, or with batches of another size."""
+        """The same tagger on another runtime, with batches of this size or of what suits it."""
         return Tagger(
             runtime,
             self.encoder,
@@ -174,7 +188,7 @@ class Tagger:
             calibration=self.calibration,
             trained=self.heads,
             name=self.name,
-            batch_tokens=batch_tokens or self.batch_tokens,
+            batch_tokens=batch_tokens,
         )
 
     def tag(
@@ -229,20 +243,23 @@ class Tagger:
     def logits(self, articles: Iterable[Article]) -> Iterator[tuple[Article, ArticleLogits]]:
         """The articles, with sentences, and their raw logits (before calibration), in order.
 
-        The model has a thread of its own: while it runs, the next articles are read and tokenised
+        The model has threads of its own: while they run, the next articles are read and tokenised
         and the ones before are labelled. What is in a batch follows from the articles alone.
         """
-        running: Future[list[tuple[Article, ArticleLogits]]] | None = None
-        with ThreadPoolExecutor(1, thread_name_prefix="stance-model") as model:
+        running: Running | None = None
+        model = ThreadPoolExecutor(self.runtime.workers, thread_name_prefix="stance-model")
+        try:
             for chunk in self._chunks(articles):
-                following = None if isinstance(chunk, Exception) else model.submit(self._run, chunk)
+                following = None if isinstance(chunk, Exception) else self._start(chunk, model)
                 if running is not None:
-                    yield from running.result()
+                    yield from self._finish(running)
                 running = following
                 if isinstance(chunk, Exception):
                     raise chunk
             if running is not None:
-                yield from running.result()
+                yield from self._finish(running)
+        finally:
+            model.shutdown(cancel_futures=True)
 
     def _chunks(
         self, articles: Iterable[Article]
@@ -304,29 +321,31 @@ class Tagger:
             targets = dict(zip(asked, texts, strict=True))
         return self.encoder.windows(sentences, targets, asked)
 
-    def _run(
-        self, chunk: Sequence[tuple[Article, list[Window]]]
-    ) -> list[tuple[Article, ArticleLogits]]:
-        """One chunk through the model, in batches of windows of like length."""
+    def _start(self, chunk: Sequence[tuple[Article, list[Window]]], model: Executor) -> Running:
+        """Put one chunk before the model, in batches of windows of like length."""
         places = [(a, w) for a, (_, windows) in enumerate(chunk) for w in range(len(windows))]
         places.sort(key=lambda place: len(chunk[place[0]][1][place[1]]))
-        results = [self._empty(article) for article, _ in chunk]
-        for batch in self._batches(chunk, places):
-            windows = [chunk[a][1][w] for a, w in batch]
-            logits = self.runtime.run(pad(windows, self.encoder.special.pad))
-            for row, (a, _) in enumerate(batch):
-                _scatter(
-                    windows[row],
-                    logits.facets[row],
-                    logits.stance[row],
-                    logits.spans[row],
-                    results[a],
-                )
-        cut = [frozenset(n for window in windows for n in window.truncated) for _, windows in chunk]
-        return [
-            (article, replace(result, truncated=numbers))
-            for (article, _), result, numbers in zip(chunk, results, cut, strict=True)
+        batches = [
+            [(a, chunk[a][1][w]) for a, w in batch] for batch in self._batches(chunk, places)
         ]
+        batches.reverse()  # the longest first: no thread is left with much to do at the end
+        return Running(chunk, batches, [model.submit(self._logits, batch) for batch in batches])
+
+    def _logits(self, batch: Sequence[tuple[int, Window]]) -> Logits:
+        return self.runtime.run(pad([window for _, window in batch], self.encoder.special.pad))
+
+    def _finish(self, running: Running) -> Iterator[tuple[Article, ArticleLogits]]:
+        """Wait for a chunk; its articles with their logits."""
+        results = [self._empty(article) for article, _ in running.chunk]
+        for batch, future in zip(running.batches, running.logits, strict=True):
+            logits = future.result()
+            for row, (a, window) in enumerate(batch):
+                _scatter(
+                    window, logits.facets[row], logits.stance[row], logits.spans[row], results[a]
+                )
+        for (article, windows), result in zip(running.chunk, results, strict=True):
+            cut = frozenset(n for window in windows for n in window.truncated)
+            yield article, replace(result, truncated=cut)
 
     def _batches(
         self,

@@ -29,7 +29,7 @@ class Settings:
     device: str
     threads: int | None
     dtype: str
-    batch_tokens: int
+    batch_tokens: int | None
     context: int | None
     targets: str | Sequence[Any]
     format: Format

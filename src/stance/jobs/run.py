@@ -88,7 +88,7 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
         "format": format,
         "probs": bool(cfg.probs),
         "part_articles": max(1, int(cfg.part_articles)),
-        "batch_tokens": int(cfg.batch_tokens),
+        "batch_tokens": cfg.batch_tokens,
         "context": cfg.context,
         "dtype": str(cfg.dtype),
     }
