@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 from stance.bundle import bundle
+from stance.calibration import Calibration
 from stance.corpora import read_corpus
 from stance.errors import StanceError
 from stance.export import equal_labels
@@ -245,3 +246,8 @@ def test_training_starts_from_it(tmp_path):
     sentence = (Tagger.from_pretrained(folder).tag(ARTICLE).sentences or ())[0]
     assert sentence.facets["source"].label == "official"  # as the package's model has it
     assert set(sentence.facets) == {"source", "tone"}
+    # Too few labels to fit anything: what the package's model had stays, but for allegation.
+    kept = Calibration.load(folder / "calibration.json")
+    before = Calibration.load(find_model("default") / "calibration.json")
+    assert set(before.weights) - set(kept.weights) == {"allegation"}
+    assert kept == before.only({*kept.weights, "source", "stance"})

@@ -33,6 +33,20 @@ def sample(temperature: float, size: int = 20000) -> tuple[np.ndarray, np.ndarra
     return honest * np.float32(temperature), labels
 
 
+def test_what_was_not_fitted_stays_as_it_was():
+    before = Calibration(
+        {"source": 2.0, "stance": 3.0, "tone": 0.5},
+        {"source": (1, 2, 3), "spans/cue": (1, 2, 3)},
+        {"source": ((0.0,) * 3,) * 3},
+    )
+    new = Calibration({"stance": 1.5}, {"stance": (2, 1, 1)})
+    assert new.over(before.only({"source", "stance", "spans/cue"})) == Calibration(
+        {"source": 2.0, "stance": 1.5},
+        {"source": (1, 2, 3), "spans/cue": (1, 2, 3), "stance": (2, 1, 1)},
+        {"source": ((0.0,) * 3,) * 3},
+    )
+
+
 @given(
     st.lists(st.tuples(*[st.integers(-9, 9)] * 3), max_size=5),
     st.tuples(*[st.tuples(*[st.integers(-4, 4)] * 3)] * 3),

@@ -10,7 +10,7 @@ bounds for convolutional codes, IEEE Transactions on Information Theory 1967).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,10 @@ from stance.schema import Facet, FloatArray, Schema
 
 FOLLOWING = 0.2
 """How much the label of the sentence before counts, beside what the model says of the sentence."""
+FEW_LABELS = 50
+"""To fewer labels no temperature is fitted."""
+FEW_OF_ONE = 30
+"""Where a label is rarer, no weights are fitted."""
 FEW_PAIRS = 500
 """From fewer pairs of neighbouring sentences nothing is learned about which label follows which."""
 RESAMPLES = 20
@@ -83,11 +87,30 @@ class Calibration:
         named = {track: self.weights.get(f"spans/{track}") for track in tracks}
         return {track: weights for track, weights in named.items() if weights}
 
+    def only(self, names: Container[str]) -> Calibration:
+        """What was fitted for these facets, "stance" and "spans/<track>"."""
+        return Calibration(
+            {name: value for name, value in self.temperatures.items() if name in names},
+            {name: value for name, value in self.weights.items() if name in names},
+            {name: value for name, value in self.following.items() if name in names},
+        )
+
+    def over(self, other: Calibration) -> Calibration:
+        """This calibration, and what the other has for that which was not fitted here."""
+        return Calibration(
+            {**other.temperatures, **self.temperatures},
+            {**other.weights, **self.weights},
+            {**other.following, **self.following},
+        )
+
     def check(self, schema: Schema, where: str) -> None:
         """Raise `StanceError` if something does not fit the labels of a schema, or is no number."""
         labels = {facet.name: len(facet.labels) for facet in schema.facets}
         labels |= {"stance": len(schema.stance)} | {f"spans/{track}": 3 for track in schema.spans}
         for name, count in labels.items():
+            temperature = self.temperature(name)
+            if not (np.isfinite(temperature) and temperature > 0):
+                raise StanceError(f"{where}: temperature of {name}: want a number above 0")
             weights = np.asarray(self.weights.get(name, (1,) * count))
             if weights.shape != (count,) or not (np.isfinite(weights) & (weights > 0)).all():
                 raise StanceError(f"{where}: weights of {name}: want {count} numbers above 0")
@@ -131,7 +154,9 @@ class Calibration:
 
 
 def softmax(logits: FloatArray) -> FloatArray:
-    """Softmax over the last axis."""
+    """Softmax over the last axis, which may be empty."""
+    if not logits.size:
+        return logits
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     result: FloatArray = shifted / shifted.sum(-1, keepdims=True)
     return result
@@ -195,9 +220,9 @@ def fit_temperature(logits: FloatArray, labels: NDArray[np.int64]) -> float:
         labels: (n,) class numbers.
 
     Returns:
-        A temperature from 0.2 to 5; 1 for fewer than 50 labels.
+        A temperature from 0.2 to 5; 1 for fewer than `FEW_LABELS` labels.
     """
-    if len(labels) < 50:
+    if len(labels) < FEW_LABELS:
         return 1.0
     rows = np.arange(len(labels))
 
@@ -232,10 +257,10 @@ def fit_weights(
         counted: the classes whose F1 enters the mean; all by default.
 
     Returns:
-        A weight for every class; all 1 where a class has fewer than 30 labels.
+        A weight for every class; all 1 where a class has fewer than `FEW_OF_ONE` labels.
     """
     classes = int(probs.shape[-1])
-    if np.bincount(labels, minlength=classes).min() < 30:
+    if np.bincount(labels, minlength=classes).min() < FEW_OF_ONE:
         return (1.0,) * classes
     rng = np.random.default_rng(0)
     logs = []

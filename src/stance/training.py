@@ -34,6 +34,8 @@ from transformers import (
 
 from stance import __version__
 from stance.calibration import (
+    FEW_LABELS,
+    FEW_OF_ONE,
     Calibration,
     fit_following,
     fit_temperature,
@@ -639,7 +641,7 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     """Temperatures and decision weights of the single facets, of stance and of spans.
 
     The weights are for the best macro-F1 of a facet's labels, of favor and against for stance, and
-    of exact spans, on these articles.
+    of exact spans, on these articles. What has too few labels among them has none.
     """
     schema = tagger.schema
     logits: dict[str, list[np.ndarray[Any, Any]]] = {}
@@ -665,10 +667,13 @@ def calibrate(tagger: Tagger, articles: Iterable[Article]) -> Calibration:
     weights: dict[str, tuple[float, ...]] = {}
     for name, rows in logits.items():
         stacked, gold = np.stack(rows), np.array(labels[name], dtype=np.int64)
+        if len(gold) < FEW_LABELS:
+            continue
         temperatures[name] = fit_temperature(stacked, gold)
         scaled = (stacked / temperatures[name]).astype(np.float32)
         counted = sides if name == "stance" and len(sides) == 2 else None
-        weights[name] = fit_weights(softmax(scaled), gold, counted)
+        if np.bincount(gold, minlength=stacked.shape[-1]).min() >= FEW_OF_ONE:
+            weights[name] = fit_weights(softmax(scaled), gold, counted)
     weights |= {f"spans/{track}": fitted for track, fitted in spans.fit_weights().items()}
     following = {
         facet.name: fit_following(in_order.get(facet.name, ()), len(facet.labels))
@@ -701,11 +706,29 @@ def write_model(
         if path.name not in MODEL_FILES:
             path.unlink()
     trainer.schema.save(aside / "schema.json")
-    calibrate(trainer.tagger(), trainer.selection).save(aside / "calibration.json")
+    calibration = calibrate(trainer.tagger(), trainer.selection)
+    calibration = calibration.over(start_calibration(trainer.cfg, trainer.schema))
+    calibration.save(aside / "calibration.json")
     record = {"run": dict(run), "config": plain(trainer.cfg), "versions": versions()}
     (aside / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     aside.rename(folder)
+
+
+def start_calibration(cfg: DictConfig, schema: Schema) -> Calibration:
+    """What the model that training starts from has for facets of both schemas, stance and spans.
+
+    A handful of labels fits nothing; without it the heads that were kept would decide worse than
+    they did.
+    """
+    if not cfg.init_from:
+        return Calibration()
+    folder = find_model(str(cfg.init_from))
+    config = read_config(folder)
+    old = Schema.from_dict(config["schema"], where=str(folder / "config.json"))
+    kept = {facet.name for facet in schema.facets if facet in old.facets}
+    kept |= {"stance", *(f"spans/{track}" for track in schema.spans)}
+    return Calibration.load(folder / "calibration.json").only(kept)
 
 
 def read_training(folder: str | Path) -> dict[str, Any]:
