@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -131,6 +132,10 @@ def test_documents_and_pipelines_go_to_disk(spacy, tiny_model: Path, tmp_path: P
     (tmp_path / "pipeline").rename(tmp_path / "moved")
     moved = spacy.load(tmp_path / "moved")
     again = moved(TEXT)._.stance
+    moved.to_disk(tmp_path / "moved")  # its files are there already
+    assert spacy.load(tmp_path / "moved")(TEXT)._.stance["sentences"] == again["sentences"]
+    copied = pickle.loads(pickle.dumps(moved.get_pipe("stance")))  # as another process gets it
+    assert copied(nlp.make_doc(TEXT))._.stance["sentences"] == again["sentences"]
     assert again["sentences"] == doc._.stance["sentences"]
     assert again["targets"][1]["kind"] == "claim"
 
@@ -224,6 +229,8 @@ def test_a_row_for_each_sentence_and_target(tagger: Tagger) -> None:
     assert tag_frame(frame[:0], tagger, text="body").empty
     with pytest.raises(RecordError, match="no column 'text'"):
         tag_frame(frame, tagger)
+    with pytest.raises(RecordError, match="title: two columns have this name"):
+        tag_frame(pandas.concat([frame, frame[["title"]]], axis=1), tagger, text="body")
     with pytest.raises(RecordError, match="row 'y': text: want a string, found a number"):
         tag_frame(frame.assign(body=[TEXT, 3, ""]), tagger, text="body")
 

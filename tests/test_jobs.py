@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from conftest import REPOSITORY
 from hydra import compose, initialize_config_dir
 
 from stance import Article, StanceError
+from stance.errors import MissingExtra
 from stance.jobs import Counts, check_apart, open_rejects, read_inputs, tag_files
 from stance.jobs.folder import locked
 from stance.jobs.plan import make_plan
@@ -198,6 +200,16 @@ def test_a_missing_input_is_told_before_anything_is_labelled(two_files: Untagged
     assert Path("out.jsonl").read_text() == "older"
 
 
+def test_a_missing_reader_is_told_before_anything_is_labelled(
+    two_files: Untagged, monkeypatch: pytest.MonkeyPatch
+):
+    Path("in/z.html").write_text("<p>Rain fell.</p>")
+    monkeypatch.setitem(sys.modules, "trafilatura", None)
+    with pytest.raises(MissingExtra, match=r"needs the package 'trafilatura': pip install"):
+        tag_files(two_files, ["in"], "out.jsonl")
+    assert two_files.given == []
+
+
 def test_an_id_of_an_earlier_input_makes_a_reject(
     two_files: Untagged, monkeypatch: pytest.MonkeyPatch
 ):
@@ -211,6 +223,21 @@ def test_an_id_of_an_earlier_input_makes_a_reject(
         ("in/b.jsonl", 1, "id", "'a1' is also the id of in/a.jsonl:2"),
         ("standard input", 1, "id", "'a2' is also the id of in/b.jsonl:2"),
     ]
+
+
+def test_files_of_one_name_in_two_folders_are_two_articles(two_files: Untagged):
+    for place in ("x/y", "z"):
+        Path(place).mkdir(parents=True)
+        Path(place, "a.txt").write_text("It rained.")
+        Path(place, f"{place[-1]}.txt").write_text("It rained.")
+    assert [a.id for a in read_inputs(["x", "z/a.txt", "z/z.txt"], Counts())] == [
+        *("y/a", "y/y"),
+        *("a", "z"),
+    ]
+    counts = Counts()
+    found = [a.id for a in read_inputs(["x/y/a.txt", "z", "x/y/y.txt", "z/a.txt"], counts)]
+    assert found == ["x/y/a", "z/a", "z", "y"]
+    assert counts.rejects == 1  # one file, asked for twice
 
 
 def test_a_rejects_file_holds_the_broken_records(two_files: Untagged):
@@ -390,8 +417,14 @@ def test_what_differs_from_the_job_in_the_folder_is_named(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["output=archive/out"], "the output folder is part of the input"),
-        (["output=archive"], "the output folder is part of the input"),
+        (["output=archive/out"], "archive/out: the output is part of the input archive"),
+        (["output=archive/new"], "archive/new: the output is part of the input archive"),
+        (["output=archive"], "archive: the output is part of the input archive"),
+        (["input=link", "output=archive/new"], "the output is part of the input link"),
+        (["input=archive/**", "output=archive/new"], "the output is part of the input archive/**"),
+        (["input=other", "output=mine"], "the output folder is part of the input"),
+        (["output=/dev/null/out.jsonl"], "/dev/null: cannot be made: File exists"),
+        (["threads=0", "output=out.jsonl"], "threads is 0, want a number above 0"),
         (["input=nowhere", "output=new"], "there is no such file or folder"),
         (["input=archive/*.doc", "output=new"], "no file in this folder ends in"),
         (["output=mine"], "no manifest.json of a job"),
@@ -407,7 +440,11 @@ def test_one_clear_sentence(exported: Path, archive: Path, overrides: list[str],
     Path("mine/part-00000.parquet").write_text("mine")
     Path("archive/out").mkdir()
     Path("archive/out/a.jsonl").write_text('{"text": "Rain."}\n')
-    with pytest.raises(StanceError, match=message.replace(".", r"\.")):
+    Path("link").symlink_to("archive")
+    Path("mine/a.jsonl").write_text('{"text": "Rain."}\n')
+    Path("other").mkdir()
+    Path("other/link").symlink_to("../mine")
+    with pytest.raises(StanceError, match=re.escape(message)):
         label(exported, "input=archive", *overrides)
     assert Path("mine/part-00000.parquet").read_text() == "mine"
 

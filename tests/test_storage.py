@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Callable
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,34 @@ import pytest
 from stance.errors import StanceError
 from stance.readers import SUFFIXES, read_articles
 from stance.storage import File, list_files
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path):
+    (tmp_path / "disk" / "2025").mkdir(parents=True)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "disk" / "2025" / "a.txt").write_text("Rain fell.")
+    (tmp_path / "archive" / "2025").symlink_to("../disk/2025")
+    (tmp_path / "archive" / "again").symlink_to("../disk")
+    (tmp_path / "disk" / "loop").symlink_to(".")
+    (found,) = list_files(str(tmp_path / "archive"), SUFFIXES)
+    assert found.name == os.path.join("2025", "a.txt")
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "a.txt").write_text("Rain fell.")
+    (tmp_path / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("shut"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(StanceError, match="shut: cannot be read: Permission denied"):
+        list_files(str(tmp_path), SUFFIXES)
+
 
 SITE = "https://news.example"
 

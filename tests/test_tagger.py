@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from stance import Article, RecordError, StanceError, Tagger
 from stance.calibration import Calibration
 from stance.corpora import read_corpus
+from stance.records import Sentence, Target
 from stance.resources import bundled
 from stance.runtime import Logits, Runtime
 from stance.tagger import LOOK_AHEAD, all_heads, copy_model, find_model
@@ -247,6 +250,50 @@ def test_broken_input_is_refused_with_its_field(tagger: Tagger):
         tagger.tag(TEXT, targets=[3])
 
 
+@pytest.mark.parametrize("one", [TEXT, b"Rain.", {"text": TEXT}, Article(TEXT)])
+def test_one_article_is_not_many(tagger: Tagger, one: Any):
+    with pytest.raises(StanceError, match=r"^articles: want several, found one: use tag"):
+        tagger.tag_many(one)
+
+
+def test_targets_are_a_list_that_every_article_gets(tagger: Tagger):
+    for one in ({"kind": "claim", "text": "It rained."}, Target("Ana")):
+        with pytest.raises(StanceError, match=r"^targets: want a list of targets, found one$"):
+            tagger.tag(TEXT, targets=one)  # type: ignore[arg-type]
+    drawn = (name for name in ["Ana", "Miro Kantar"])
+    found = tagger.tag_many([TEXT, TEXT], targets=drawn)  # type: ignore[arg-type]
+    assert [len(article.targets) for article in found] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("article", "message"),
+    [
+        (Article("Rain \ud800"), "text: lone surrogate U+D800 at character 5"),
+        (Article(TEXT, targets=(Target(" "),)), "targets[0].text: the target is empty"),
+        (
+            Article(TEXT, sentences=(Sentence(0, 3, "the"),)),
+            "sentences[0].text: is not the article's text from 0 to 3",
+        ),
+        (
+            Article(TEXT, sentences=(Sentence(0, 3, "The"), Sentence(2, 3, "e"))),
+            "sentences[1]: the sentence starts at 2, before the end of the one before it (3)",
+        ),
+        (Article("Rain", sentences=(Sentence(0, 5, "Rain"),)), "is not a span of a text of 4"),
+    ],
+)
+def test_an_article_made_by_hand_is_looked_at(tagger: Tagger, article: Article, message: str):
+    with pytest.raises(RecordError, match=re.escape(message)):
+        list(tagger.tag_many([article]))
+    with pytest.raises(RecordError, match=r"targets\[0\].text: lone surrogate"):
+        tagger.tag(TEXT, targets=[Target("\ud800")])
+
+
+def test_an_empty_list_of_sentences_is_no_segmentation(tagger: Tagger):
+    article = tagger.tag({"text": "It rained. It snowed.", "sentences": []})
+    assert [s.text for s in article.sentences or ()] == ["It rained.", "It snowed."]
+    assert tagger.tag({"text": "", "sentences": []}).sentences == ()
+
+
 def test_a_broken_record_is_named_by_its_number_after_the_good_ones(tagger: Tagger):
     stream = tagger.tag_many([TEXT, {"id": "second", "text": TEXT}, {"text": 3}, TEXT])
     assert [next(stream).id for _ in range(2)] == [None, "second"]
@@ -310,6 +357,37 @@ def test_who_stops_reading_does_not_wait_for_the_rest(tagger: Tagger):
     assert held.batches < 2 * LOOK_AHEAD
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("tokenizer.json", lambda text: text[:100], "tokenizer.json: not a tokenizer: "),
+        (
+            "config.json",
+            lambda text: text.replace('"max_tokens"', '"most_tokens"'),
+            "the model's encoding cannot be read, maybe it is of a newer version",
+        ),
+        (
+            "config.json",
+            lambda text: text.replace('"sep"', '"end"'),
+            "the model's special tokens cannot be read: KeyError('sep')",
+        ),
+        (
+            "calibration.json",
+            lambda text: '{"temperatures": {"stance": 0}}',
+            "calibration.json: temperature of stance: want a number above 0",
+        ),
+    ],
+)
+def test_a_broken_model_folder_is_told(
+    tiny_model: Path, tmp_path: Path, file: str, change: Callable[[str], str], message: str
+):
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    text = (folder / file).read_text(encoding="utf-8")
+    (folder / file).write_text(change(text), encoding="utf-8")
+    with pytest.raises(StanceError, match=re.escape(message)):
+        Tagger.from_pretrained(folder)
+
+
 def test_a_folder_called_default_does_not_hide_the_packages_own_model(in_folder: Path):
     (in_folder / "default").mkdir()
     assert find_model("default") == bundled("assets/model")
@@ -320,6 +398,9 @@ def test_wrong_model_folders(tmp_path: Path):
     with pytest.raises(StanceError, match="there is no such model folder"):
         Tagger.from_pretrained(tmp_path / "missing")
     with pytest.raises(StanceError, match=r"config\.json: there is no such file"):
+        Tagger.from_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(StanceError, match=r"config\.json: want a JSON object"):
         Tagger.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(StanceError, match="not a model of the stance package"):

@@ -21,7 +21,7 @@ def run(
 ) -> None:
     """Compose `configs/<config_name>.yaml` with the overrides given, and call `function` with it.
 
-    A `StanceError` is printed as one sentence, and the exit status is 1.
+    A `StanceError` is printed as one sentence, and the exit status is 1; it is 130 for Ctrl-C.
     """
     hydra = require("hydra", "jobs" if config_name == "tag" else "train")
     if arguments is not None:
@@ -34,6 +34,9 @@ def run(
             logging.getLogger("stance").debug("%s", error, exc_info=True)
             print(f"stance: {error}", file=sys.stderr)
             sys.exit(1)
+        except KeyboardInterrupt:
+            print("stance: interrupted", file=sys.stderr)
+            sys.exit(130)
 
     hydra.main(version_base="1.3", config_path=str(bundled("configs")), config_name=config_name)(
         checked

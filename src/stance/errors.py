@@ -63,3 +63,8 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtra(
             f"this needs the package {missing!r}: pip install 'stance-news[{extra}]'"
         ) from error
+    except ImportError as error:
+        raise MissingExtra(
+            f"{module} is installed and cannot be imported ({error}): "
+            f"pip install --upgrade 'stance-news[{extra}]'"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time
@@ -15,9 +16,15 @@ from urllib.parse import unquote
 
 from stance.errors import RecordError, StanceError, require
 from stance.records import Article
-from stance.storage import list_files, open_file, printable, suffix_of
+from stance.storage import File, list_files, open_file, printable, suffix_of
 
 SUFFIXES = (".jsonl", ".parquet", ".csv", ".txt", ".html", ".htm")
+NEEDED = {
+    ".parquet": ("pyarrow.parquet", "parquet"),
+    ".html": ("trafilatura", "html"),
+    ".htm": ("trafilatura", "html"),
+}
+"""What reads these files, with the extra that brings it."""
 JSON_COLUMNS = ("targets", "sentences")
 """Columns of a CSV file whose cells hold JSON."""
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -27,7 +34,7 @@ OnError = Callable[[RecordError], None]
 
 
 def read_articles(
-    source: str | Path | BinaryIO,
+    source: str | Path | BinaryIO | Sequence[File],
     *,
     on_error: OnError | None = None,
     seen: dict[str, str] | None = None,
@@ -35,8 +42,8 @@ def read_articles(
     """Articles of a file, of every readable file in a folder, or of a JSONL stream, one by one.
 
     Args:
-        source: a path, a glob, a URL (extra `remote`), or an open binary stream of JSON lines such
-            as `sys.stdin.buffer`.
+        source: a path, a glob, a URL (extra `remote`), files that were listed already, or an open
+            binary stream of JSON lines such as `sys.stdin.buffer`.
         on_error: is given each broken record, and reading goes on; without it the first is raised.
         seen: ids of articles that were read before, with their places; gets those read now.
 
@@ -172,14 +179,33 @@ class _Row(NamedTuple):
     raw: Callable[[], str]
 
 
-def _records(source: str | Path | BinaryIO) -> Iterator[Record]:
-    if isinstance(source, (str, Path)):
-        for file in list_files(str(source), SUFFIXES):
+def require_readers(files: Sequence[File]) -> None:
+    """Raise `MissingExtra` now, and not hours later when the first such file is read."""
+    for suffix in sorted({suffix_of(file.path) for file in files}):
+        if suffix in NEEDED:
+            require(*NEEDED[suffix])
+
+
+def tell_apart(files: Sequence[File]) -> list[File]:
+    """The files, named by their whole path where others of these texts and pages have their name.
+
+    Such a file's name is its article's id, and those of two folders may have one name.
+    """
+    pages = [file for file in files if suffix_of(file.path) not in _TABLES]
+    times = Counter(_identifier(file.path, file.name) for file in pages)
+    shared = {file for file in pages if times[_identifier(file.path, file.name)] > 1}
+    return [replace(file, name=file.path) if file in shared else file for file in files]
+
+
+def _records(source: str | Path | BinaryIO | Sequence[File]) -> Iterator[Record]:
+    listed = list_files(str(source), SUFFIXES) if isinstance(source, (str, Path)) else source
+    if isinstance(listed, Sequence):
+        for file in listed:
             yield from read_slice(Slice(file.path, name=file.name))
         return
     place = "standard input"
     try:
-        for row in _json_lines(source, Slice("")):
+        for row in _json_lines(listed, Slice("")):
             yield Record(place, row.line, None, partial(_article, row.parse, {}), row.raw)
     except OSError as error:
         raise _cannot_read(place, error) from error
@@ -217,7 +243,7 @@ def read_html(path: str | Path, name: str = "") -> Article:
         RecordError: the page has no article text.
         MissingExtra: trafilatura is not installed.
     """
-    trafilatura = require("trafilatura", "html")
+    trafilatura = require(*NEEDED[".html"])
     document = trafilatura.bare_extraction(
         _content(path), with_metadata=True, include_comments=False
     )
@@ -406,7 +432,7 @@ def _parquet_rows(stream: BinaryIO, part: Slice) -> Iterator[_Row]:
     Batches start anew in every row group, so that a slice meets broken data at the same row as one
     who reads the whole file. The buffer keeps pyarrow from loading whole columns of a group.
     """
-    parquet = require("pyarrow.parquet", "parquet")
+    parquet = require(*NEEDED[".parquet"])
     pyarrow = require("pyarrow", "parquet")
     try:
         file = parquet.ParquetFile(stream, buffer_size=1 << 20)

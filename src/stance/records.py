@@ -143,6 +143,22 @@ class Article:
             data["model"] = self.model
         return data
 
+    def check(self) -> None:
+        """Look at an article that was made by hand: its text, targets and sentences.
+
+        Raises:
+            RecordError: naming what `from_dict` would not have taken.
+        """
+        _string(self.text, "text")
+        for number, target in enumerate(self.targets):
+            _target(target.to_json(), f"targets[{number}]", self.text)
+        before = 0
+        for number, sentence in enumerate(self.sentences or ()):
+            where = f"sentences[{number}]"
+            start, end = _span([sentence.start, sentence.end], where, self.text)
+            _check_bounds(start, end, sentence.text, self.text, before, where)
+            before = end
+
     @classmethod
     def from_dict(cls, data: object) -> Article:
         """Check plain data and make an article; raises `RecordError` that names the wrong field."""
@@ -184,11 +200,8 @@ def with_targets(article: Article, targets: Sequence[str | Mapping[str, Any] | T
     known = [(target.kind, target.text) for target in article.targets]
     added: list[Target] = []
     for number, entry in enumerate(targets):
-        target = (
-            entry
-            if isinstance(entry, Target)
-            else _target(entry, f"targets[{number}]", article.text)
-        )
+        plain = entry.to_json() if isinstance(entry, Target) else entry
+        target = _target(plain, f"targets[{number}]", article.text)
         if (target.kind, target.text) not in known:
             known.append((target.kind, target.text))
             added.append(target)
@@ -299,7 +312,7 @@ def _optional_string(data: Mapping[str, Any], name: str) -> str | None:
 def _identifier(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return None if value is None else _string(value, "id")
+    return None if value is None or value == "" else _string(value, "id")
 
 
 def _date(value: object) -> str | None:
@@ -392,28 +405,33 @@ def _sentences(value: object, text: str, targets: int) -> tuple[Sentence, ...] |
     before = 0
     for number, entry in enumerate(_list(value, "sentences")):
         where = f"sentences[{number}]"
-        sentence = _sentence(entry, where, text, targets)
-        if sentence.start < before:
-            raise RecordError(
-                f"the sentence starts at {sentence.start}, before the end of the one before it "
-                f"({before})",
-                field=where,
-            )
+        sentence = _sentence(entry, where, text, targets, before)
         before = sentence.end
         sentences.append(sentence)
     return tuple(sentences)
 
 
-def _sentence(entry: object, where: str, text: str, targets: int) -> Sentence:
+def _check_bounds(
+    start: int, end: int, own_text: object, text: str, before: int, where: str
+) -> None:
+    """Raise `RecordError` if the sentence has another text, or begins before the last one ended."""
+    if own_text is not None and own_text != text[start:end]:
+        raise RecordError(f"is not the article's text from {start} to {end}", field=f"{where}.text")
+    if start < before:
+        raise RecordError(
+            f"the sentence starts at {start}, before the end of the one before it ({before})",
+            field=where,
+        )
+
+
+def _sentence(entry: object, where: str, text: str, targets: int, before: int) -> Sentence:
     if not isinstance(entry, Mapping):
         raise RecordError(f"want an object, found {_kind(entry)}", field=where)
     for name in ("start", "end"):
         if name not in entry:
             raise RecordError("the field is missing", field=f"{where}.{name}")
     start, end = _span([entry["start"], entry["end"]], where, text)
-    own_text = entry.get("text")
-    if own_text is not None and own_text != text[start:end]:
-        raise RecordError(f"is not the article's text from {start} to {end}", field=f"{where}.text")
+    _check_bounds(start, end, entry.get("text"), text, before, where)
     truncated = entry.get("truncated", False)
     if not isinstance(truncated, bool):
         raise RecordError(

@@ -52,7 +52,7 @@ class Logits:
 class Runtime(Protocol):
     """What runs the model's graph; `batch` is what `stance.windows.pad` gives.
 
-    workers: how many threads may call `run` at the same time.
+    workers: how many threads of one stream of articles call `run` at the same time.
     batch_tokens: padded tokens in a batch that suit it best.
     """
 
@@ -84,7 +84,7 @@ class TorchRuntime:
         """Load a model folder onto `auto` (CUDA or MPS where there is one), `cpu`, `cuda`, …
 
         Args:
-            threads: of the CPU, for this whole process; None leaves it to PyTorch.
+            threads: of the CPU, for this whole process; None leaves them to PyTorch.
             dtype: float32, bfloat16 (autocast), or auto: bfloat16 where the processor has it.
 
         Raises:
@@ -229,10 +229,12 @@ def load_runtime(
         dtype: of PyTorch's matrix products: float32, bfloat16, auto (see `TorchRuntime.load`).
 
     Raises:
-        StanceError: no such backend or dtype, or the folder has no file for it.
+        StanceError: no such backend or dtype, no thread, or the folder has no file for it.
     """
     if dtype not in DTYPES:
         raise StanceError(f"dtype is {dtype!r}, want one of {', '.join(DTYPES)}")
+    if threads is not None and threads < 1:
+        raise StanceError(f"threads is {threads}, want a number above 0")
     backend = choose_backend(folder, backend, device)
     if backend == "torch":
         return TorchRuntime.load(folder, device, threads, dtype)

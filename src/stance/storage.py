@@ -129,8 +129,7 @@ class _RemoteFile(io.RawIOBase):
 
 def _list_local(entry: str) -> tuple[list[File], bool]:
     if os.path.isdir(entry):
-        paths = [str(path) for path in Path(entry).rglob("*")]
-        root = entry
+        paths, root = list(_walk(entry)), entry
     elif os.path.isfile(entry):
         paths, root = [entry], os.path.dirname(entry)
     elif glob.has_magic(entry):
@@ -138,6 +137,23 @@ def _list_local(entry: str) -> tuple[list[File], bool]:
     else:
         raise StanceError(f"{printable(entry)}: there is no such file or folder")
     return list(_local_files(paths, root)), paths == [entry]
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """The files of a folder and of all in it, links to folders included, each folder once."""
+
+    def fail(error: OSError) -> None:
+        raise StanceError(f"{printable(error.filename)}: cannot be read: {error.strerror}")
+
+    visited: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        real = os.path.realpath(place)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders.sort()
+        yield from (os.path.join(place, name) for name in names)
 
 
 def _local_files(paths: Sequence[str], root: str) -> Iterator[File]:

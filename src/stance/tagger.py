@@ -209,9 +209,9 @@ class Tagger:
 
         Raises:
             RecordError: the record or a target is broken.
-            StanceError: `targets` is another string than "auto".
+            StanceError: `targets` is another string than "auto", or no list.
         """
-        return next(self._tag([self._prepare(article)], targets))
+        return next(self._tag([self._prepare(article)], _several(targets)))
 
     def tag_many(
         self,
@@ -222,8 +222,13 @@ class Tagger:
 
         Arguments and errors are those of `tag`; a broken record is named by its number from 1, and
         those before it come out first.
+
+        Raises:
+            StanceError: `articles` is one article.
         """
-        return self._tag(self._numbered(articles), targets)
+        if isinstance(articles, (str, bytes, Mapping, Article)):
+            raise StanceError("articles: want several, found one: use tag, or a list of it")
+        return self._tag(self._numbered(articles), _several(targets))
 
     def _tag(
         self, articles: Iterable[Article], targets: Sequence[str | Mapping[str, Any] | Target]
@@ -259,7 +264,8 @@ class Tagger:
             if running is not None:
                 yield from self._finish(running)
         finally:
-            model.shutdown(cancel_futures=True)
+            # Without waiting: who stops reading in the midst need not wait for what was begun.
+            model.shutdown(wait=False, cancel_futures=True)
 
     def _chunks(
         self, articles: Iterable[Article]
@@ -293,9 +299,11 @@ class Tagger:
     def _prepare(self, article: str | Mapping[str, Any] | Article) -> Article:
         if isinstance(article, str):
             article = Article.from_dict({"text": article})
-        elif not isinstance(article, Article):
+        elif isinstance(article, Article):
+            article.check()
+        else:
             article = Article.from_dict(article)
-        if article.sentences is None:
+        if not article.sentences:
             sentences = tuple(
                 Sentence(start, end, article.text[start:end])
                 for start, end in segment(article.text)
@@ -449,6 +457,15 @@ def all_heads(schema: Schema) -> frozenset[str]:
     return frozenset([*facets, "stance", *(f"spans/{track}" for track in schema.spans)])
 
 
+def _several(
+    targets: str | Sequence[str | Mapping[str, Any] | Target],
+) -> str | tuple[str | Mapping[str, Any] | Target, ...]:
+    """The targets, read once: they are asked for in every article."""
+    if isinstance(targets, (Mapping, Target)):
+        raise StanceError("targets: want a list of targets, found one")
+    return targets if isinstance(targets, str) else tuple(targets)
+
+
 def _reading_order(target: Target) -> tuple[Any, ...]:
     """By length, then by all that tells two targets of one article apart."""
     return len(target.text), target.text, target.kind, target.mentions
@@ -516,7 +533,9 @@ def copy_model(folder: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for pattern in HUB_FILES:
         for path in folder.glob(pattern):
-            shutil.copyfile(path, target / path.name)
+            copy = target / path.name
+            if not (copy.exists() and copy.samefile(path)):
+                shutil.copyfile(path, copy)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -528,6 +547,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise StanceError(f"{path}: there is no such file, so this is no model folder") from None
     except ValueError as error:
         raise StanceError(f"{path}: not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise StanceError(f"{path}: want a JSON object")
     missing = [name for name in ("schema", "encoding", "special_tokens") if name not in config]
     if config.get("model_type") != "stance" or missing:
         raise StanceError(

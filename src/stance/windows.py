@@ -71,7 +71,12 @@ class Encoding:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Encoding:
         """The encoding that a model's config.json holds; fields that it lacks change no window."""
-        return cls(**{"wide_sentences": 0.0, **fields})
+        try:
+            return cls(**{"wide_sentences": 0.0, **fields})
+        except TypeError as error:
+            raise StanceError(
+                f"the model's encoding cannot be read, maybe it is of a newer version: {error}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,11 @@ class SpecialTokens:
     @classmethod
     def from_dict(cls, ids: Mapping[str, Any]) -> SpecialTokens:
         """The ids as a model's config.json holds them."""
-        first, second = ids["mention"]
-        return cls(ids["cls"], ids["sep"], ids["pad"], (first, second))
+        try:
+            first, second = ids["mention"]
+            return cls(ids["cls"], ids["sep"], ids["pad"], (first, second))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StanceError(f"the model's special tokens cannot be read: {error!r}") from error
 
 
 @dataclass(frozen=True)
@@ -159,7 +167,11 @@ class WindowEncoder:
         path = Path(folder) / "tokenizer.json"
         if not path.is_file():
             raise StanceError(f"{path}: the model folder has no tokenizer")
-        return cls(Tokenizer.from_file(str(path)), special, encoding)
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # its exceptions have no common class but this
+            raise StanceError(f"{path}: not a tokenizer: {error}") from error
+        return cls(tokenizer, special, encoding)
 
     def tokenize_texts(self, texts: Sequence[str]) -> list[Tokens]:
         """Tokenise texts that stand alone, such as targets; offsets are the text's own."""

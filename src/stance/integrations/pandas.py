@@ -68,6 +68,10 @@ def tag_frame(
 
 def _articles(frame: pandas.DataFrame, text: str) -> Iterator[Article]:
     columns = {"text": text, **{name: name for name in FIELDS if name in frame.columns}}
+    names = list(frame.columns)
+    for name in columns.values():
+        if names.count(name) > 1:
+            raise RecordError("two columns have this name", field=str(name))
     for label, *cells in frame[list(columns.values())].itertuples(name=None):
         record = dict(zip(columns, map(_value, cells), strict=True))
         try:

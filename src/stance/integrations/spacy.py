@@ -45,6 +45,10 @@ class StanceComponent:
             self._tagger = Tagger.from_pretrained(self.model, **self.settings)
         return self._tagger
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a process of `nlp.pipe(n_process=…)` gets; it loads the model for itself."""
+        return {**vars(self), "_tagger": None}
+
     def __call__(self, doc: Doc) -> Doc:
         """Label one document."""
         return next(self.pipe([doc]))

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 from stance.errors import RecordError, StanceError
-from stance.readers import SUFFIXES, read_articles
+from stance.readers import SUFFIXES, read_articles, require_readers, tell_apart
 from stance.records import Article
 from stance.storage import is_url, list_files
 from stance.tagger import Tagger
@@ -63,6 +64,7 @@ def read_inputs(
 
     Raises:
         StanceError: an input is missing, which is found before the first one is read.
+        MissingExtra: so is what reads one of its files.
     """
 
     def reject(error: RecordError) -> None:
@@ -71,12 +73,17 @@ def read_inputs(
         if rejects is not None:
             rejects.write(reject_line(error))
 
-    for entry in inputs:
-        if str(entry) != "-":
-            list_files(str(entry), SUFFIXES)
+    listed = {
+        number: list_files(str(entry), SUFFIXES)
+        for number, entry in enumerate(inputs)
+        if str(entry) != "-"
+    }
+    every = [file for found in listed.values() for file in found]
+    require_readers(every)
+    files = iter(tell_apart(every))
     seen: dict[str, str] = {}
-    for entry in inputs:
-        source = sys.stdin.buffer if str(entry) == "-" else entry
+    for number in range(len(inputs)):
+        source = list(islice(files, len(listed[number]))) if number in listed else sys.stdin.buffer
         yield from read_articles(source, on_error=reject, seen=seen)
 
 

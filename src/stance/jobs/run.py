@@ -16,12 +16,12 @@ from stance.auto_targets import add_targets
 from stance.config import plain
 from stance.errors import StanceError, require
 from stance.jobs import folder as job_folder
-from stance.jobs.labelling import Counts, output_format, tag_files
+from stance.jobs.labelling import Counts, check_apart, output_format, tag_files
 from stance.jobs.parts import Settings, write_part
 from stance.jobs.plan import Part, make_plan
 from stance.jobs.progress import Progress
 from stance.narratives import Narratives
-from stance.readers import SUFFIXES
+from stance.readers import SUFFIXES, require_readers, tell_apart
 from stance.records import Article
 from stance.runtime import ONNX_FILES, choose_backend
 from stance.schema import Schema
@@ -53,8 +53,11 @@ def run(cfg: Any) -> Counts:
 def _run_file(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
     if cfg.engine != "local":
         raise StanceError(f"engine={cfg.engine} writes a folder of parts, not the file {output}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StanceError(f"{output.parent}: cannot be made: {error.strerror}") from error
     tagger = Tagger.from_settings(cfg)
-    output.parent.mkdir(parents=True, exist_ok=True)
     return tag_files(
         tagger,
         inputs,
@@ -72,6 +75,7 @@ def _run_folder(cfg: Any, inputs: Sequence[str], output: Path) -> Counts:
     format = output_format(None, cfg.format or "parquet")
     if format == "parquet":
         require("pyarrow.parquet", "parquet")
+    check_apart(inputs, output, output / f"part-00000.{format}")
     model = find_model(str(cfg.model)).resolve()
     targets = _targets(cfg)
     checked = add_targets(Article(""), targets).targets
@@ -172,9 +176,10 @@ def _files(inputs: Sequence[str], output: Path) -> list[File]:
         files += list_files(entry if is_url(entry) else os.path.abspath(entry), SUFFIXES)
     inside = str(output.resolve()) + os.sep
     for file in files:
-        if file.path.startswith(inside):
+        if not is_url(file.path) and os.path.realpath(file.path).startswith(inside):
             raise StanceError(f"{printable(file.path)}: the output folder is part of the input")
-    return files
+    require_readers(files)
+    return tell_apart(files)
 
 
 def _fingerprint(files: Sequence[File]) -> str:
