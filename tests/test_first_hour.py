@@ -16,6 +16,7 @@ from stance.errors import MissingExtra, StanceError, require
 CSV = "text,source,allegation\n" + "".join(f"It rained {n}.,narrator,false\n" for n in range(30))
 
 MISTAKES = {
+    "no path": ({}, [], "corpus: want names of corpora, or files.train with paths of your own"),
     "wrong path": ({}, ["corpus.files.train=labels.csv"], "labels.csv: there is no such file"),
     "empty file": ({"labels.csv": b""}, ["corpus.files.train=labels.csv"], "the file is empty"),
     "wrong column": (

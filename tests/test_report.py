@@ -87,7 +87,7 @@ def own_corpus(path: Path, **labels: object) -> list[str]:
     sentence = {"start": 0, "end": 10, **labels}
     row = {"text": "It rained.", "targets": ["rain"], "sentences": [sentence]}
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")
-    files = [f"corpus.files.train={path}", f"+corpus.files.dev={path}"]
+    files = [f"corpus.files.train={path}", f"corpus.files.dev={path}"]
     return ["corpus=files", *files]
 
 

@@ -121,10 +121,14 @@ def _purpose(schema: Schema) -> str:
         for facet in schema.facets
     )
     tags = ", ".join(f"`{tag.name}`" for tag in schema.tags)
+    spans = f"- spans of attributions: {', '.join(schema.spans)}\n" if schema.spans else ""
+    if any(facet.name == "source" for facet in schema.facets):
+        spans += "- the speaker's name, by rules over the labels\n"
     return (
         "Labels every sentence of an English news article, read in its context:\n\n"
         f"{facets}\n"
-        f"- stance toward each given target (an entity or a claim): {', '.join(schema.stance)}\n\n"
+        f"- stance toward each given target (an entity or a claim): {', '.join(schema.stance)}\n"
+        f"{spans}\n"
         f"The tags {tags} follow from the facets by the rules in `schema.json`. Probabilities are "
         "calibrated by temperature on articles held out of training."
     )

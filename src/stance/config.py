@@ -31,7 +31,7 @@ def load_schema(cfg: DictConfig) -> Schema:
 def corpus_names(cfg: DictConfig) -> list[str]:
     """Names of the corpora of the config group `corpus`; a user's own files are called `files`."""
     names = [str(name) for name in plain(cfg.corpus.names) or []]
-    if plain(cfg.corpus.files):
+    if any(plain(cfg.corpus.files).values()):
         names.append("files")
     if not names:
         raise StanceError("corpus: want names of corpora, or files.train with paths of your own")

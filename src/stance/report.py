@@ -26,7 +26,7 @@ from stance.card import (
     write_card,
 )
 from stance.config import load_part, plain
-from stance.errors import StanceError, require
+from stance.errors import StanceError
 from stance.evaluation import by_group, measure, mistakes
 from stance.evaluation_page import error_row, render
 from stance.figures import draw_figures
@@ -66,8 +66,6 @@ def evaluate(cfg: DictConfig) -> Path:
     """
     if OmegaConf.is_missing(cfg, "model"):
         raise StanceError("model: want a folder or a Hub id, such as model=outputs/full/model")
-    if cfg.threads:
-        require("torch", "train").set_num_threads(int(cfg.threads))
     name = str(cfg.model)
     elsewhere = name == DEFAULT_MODEL or name.count("/") == 1
     if not cfg.output and not Path(name).is_dir() and elsewhere:
@@ -108,6 +106,7 @@ def evaluate_model(folder: Path, cfg: DictConfig, *, output: Path | None = None)
     tagger = Tagger.from_pretrained(
         folder,
         backend=str(settings.backend),
+        threads=cfg.get("threads"),
         batch_tokens=settings.batch_tokens,
         context=settings.get("context"),
     )
