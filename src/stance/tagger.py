@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from stance.spans import decode_spans
 from stance.speakers import speakers
 from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
 
-LOOK_AHEAD = 128
+LOOK_AHEAD = 48
 """Windows that are read ahead and sorted by length, to waste little on padding."""
 
 DEFAULT_MODEL = "default"
@@ -251,18 +252,19 @@ class Tagger:
         The model has threads of its own: while they run, the next articles are read and tokenised
         and the ones before are labelled. What is in a batch follows from the articles alone.
         """
-        running: Running | None = None
+        running: deque[Running] = deque()
         model = ThreadPoolExecutor(self.runtime.workers, thread_name_prefix="stance-model")
         try:
             for chunk in self._chunks(articles):
-                following = None if isinstance(chunk, Exception) else self._start(chunk, model)
-                if running is not None:
-                    yield from self._finish(running)
-                running = following
                 if isinstance(chunk, Exception):
+                    while running:
+                        yield from self._finish(running.popleft())
                     raise chunk
-            if running is not None:
-                yield from self._finish(running)
+                running.append(self._start(chunk, model))
+                if len(running) > 1 + self.runtime.workers // 8:  # enough for all of them to do
+                    yield from self._finish(running.popleft())
+            while running:
+                yield from self._finish(running.popleft())
         finally:
             # Without waiting: who stops reading in the midst need not wait for what was begun.
             model.shutdown(wait=False, cancel_futures=True)
