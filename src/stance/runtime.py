@@ -170,7 +170,7 @@ class OnnxRuntime:
         wanted = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_HASH)
         if wanted:
             weights = Path(path).with_name(ONNX_FILES["onnx-int8"])
-            if hashlib.sha256(weights.read_bytes()).hexdigest() != wanted:
+            if file_hash(weights) != wanted:
                 raise StanceError(
                     f"{path} was made for another {weights.name}; remove it, or run "
                     "scripts/export.py with int8.method=keep"
@@ -180,6 +180,12 @@ class OnnxRuntime:
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""
         return Logits(*self.session.run(None, dict(batch)))
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file, read piece by piece: weights fill much memory."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def has_bfloat16(device: str) -> bool:

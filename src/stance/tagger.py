@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import deque
@@ -21,7 +20,7 @@ from stance.errors import RecordError, StanceError
 from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.resources import bundled
-from stance.runtime import ONNX_FILES, Logits, Runtime, load_runtime
+from stance.runtime import ONNX_FILES, Logits, Runtime, file_hash, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
 from stance.spans import decode_spans
@@ -564,6 +563,6 @@ def model_name(folder: Path) -> str:
     """Name, version and the first digits of the hash of the weights."""
     config = read_config(folder)
     weights = folder / "model.safetensors"
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8] if weights.is_file() else ""
+    digest = file_hash(weights)[:8] if weights.is_file() else ""
     name = config.get("name") or folder.name
     return " ".join(part for part in (str(name), str(config.get("version") or ""), digest) if part)
