@@ -238,6 +238,7 @@ def test_files_of_one_name_in_two_folders_are_two_articles(two_files: Untagged):
     found = [a.id for a in read_inputs(["x/y/a.txt", "z", "x/y/y.txt", "z/a.txt"], counts)]
     assert found == ["x/y/a", "z/a", "z", "y"]
     assert counts.rejects == 1  # one file, asked for twice
+    assert [a.id for a in read_inputs(["z/a.txt", "z/a.txt"], counts)] == ["a"]
 
 
 def test_a_rejects_file_holds_the_broken_records(two_files: Untagged):

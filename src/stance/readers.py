@@ -191,8 +191,8 @@ def tell_apart(files: Sequence[File]) -> list[File]:
 
     Such a file's name is its article's id, and those of two folders may have one name.
     """
-    pages = [file for file in files if suffix_of(file.path) not in _TABLES]
-    times = Counter(_identifier(file.path, file.name) for file in pages)
+    pages = {file for file in files if suffix_of(file.path) not in _TABLES}
+    times = Counter(_identifier(path, name) for path, name in {(f.path, f.name) for f in pages})
     shared = {file for file in pages if times[_identifier(file.path, file.name)] > 1}
     return [replace(file, name=file.path) if file in shared else file for file in files]
 
