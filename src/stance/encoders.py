@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stance.errors import StanceError
+from stance.storage import file_hash
 from stance.windows import MENTION_MARKERS, SpecialTokens
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def package_folder(source: EncoderSource) -> Path | None:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         return None
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = file_hash(weights)
     if source.sha256 and digest != source.sha256:
         raise StanceError(f"{weights}: its SHA-256 is {digest}, want {source.sha256}")
     return folder

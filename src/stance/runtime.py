@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from stance.cores import default_threads
 from stance.errors import StanceError, require
 from stance.schema import FloatArray
+from stance.storage import file_hash
 
 if TYPE_CHECKING:
     from stance.model import StanceModel
@@ -180,12 +180,6 @@ class OnnxRuntime:
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""
         return Logits(*self.session.run(None, dict(batch)))
-
-
-def file_hash(path: Path) -> str:
-    """The SHA-256 of a file, read piece by piece: weights fill much memory."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def has_bfloat16(device: str) -> bool:

@@ -6,6 +6,7 @@ Local paths need nothing; URLs are opened by fsspec (extra `remote`).
 from __future__ import annotations
 
 import glob
+import hashlib
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,6 +84,12 @@ def open_file(path: str) -> BinaryIO:
     except Exception as error:  # every protocol has exceptions of its own
         raise StanceError(f"{path}: cannot be read: {error}") from error
     return cast(BinaryIO, io.BufferedReader(_RemoteFile(file, path), BUFFER))
+
+
+def file_hash(path: Path) -> str:
+    """The SHA-256 of a file, read piece by piece: weights fill much memory."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def printable(path: str | Path) -> str:

@@ -20,11 +20,12 @@ from stance.errors import RecordError, StanceError
 from stance.mentions import skip_unmentioned
 from stance.records import Article, Label, Sentence, Span, Stance, Target
 from stance.resources import bundled
-from stance.runtime import ONNX_FILES, Logits, Runtime, file_hash, load_runtime
+from stance.runtime import ONNX_FILES, Logits, Runtime, load_runtime
 from stance.schema import Facet, FloatArray, Schema
 from stance.segment import segment
 from stance.spans import decode_spans
 from stance.speakers import speakers
+from stance.storage import file_hash
 from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncoder, pad
 
 LOOK_AHEAD = 48
@@ -252,18 +253,20 @@ class Tagger:
         and the ones before are labelled. What is in a batch follows from the articles alone.
         """
         running: deque[Running] = deque()
+        failure: Exception | None = None
         model = ThreadPoolExecutor(self.runtime.workers, thread_name_prefix="stance-model")
         try:
             for chunk in self._chunks(articles):
                 if isinstance(chunk, Exception):
-                    while running:
-                        yield from self._finish(running.popleft())
-                    raise chunk
+                    failure = chunk  # the last of the chunks
+                    break
                 running.append(self._start(chunk, model))
                 if len(running) > 1 + self.runtime.workers // 8:  # enough for all of them to do
                     yield from self._finish(running.popleft())
             while running:
                 yield from self._finish(running.popleft())
+            if failure is not None:
+                raise failure
         finally:
             # Without waiting: who stops reading in the midst need not wait for what was begun.
             model.shutdown(wait=False, cancel_futures=True)
@@ -332,11 +335,9 @@ class Tagger:
 
     def _start(self, chunk: Sequence[tuple[Article, list[Window]]], model: Executor) -> Running:
         """Put one chunk before the model, in batches of windows of like length."""
-        places = [(a, w) for a, (_, windows) in enumerate(chunk) for w in range(len(windows))]
-        places.sort(key=lambda place: len(chunk[place[0]][1][place[1]]))
-        batches = [
-            [(a, chunk[a][1][w]) for a, w in batch] for batch in self._batches(chunk, places)
-        ]
+        placed = [(a, window) for a, (_, windows) in enumerate(chunk) for window in windows]
+        placed.sort(key=lambda place: len(place[1]))
+        batches = list(self._batches(placed))
         batches.reverse()  # the longest first: no thread is left with much to do at the end
         return Running(chunk, batches, [model.submit(self._logits, batch) for batch in batches])
 
@@ -356,18 +357,13 @@ class Tagger:
             cut = frozenset(n for window in windows for n in window.truncated)
             yield article, replace(result, truncated=cut)
 
-    def _batches(
-        self,
-        chunk: Sequence[tuple[Article, list[Window]]],
-        places: Sequence[tuple[int, int]],
-    ) -> Iterator[list[tuple[int, int]]]:
-        batch: list[tuple[int, int]] = []
-        for a, w in places:
-            length = len(chunk[a][1][w])
-            if batch and (len(batch) + 1) * length > self.batch_tokens:
+    def _batches(self, placed: Iterable[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
+        batch: list[tuple[int, Window]] = []
+        for a, window in placed:
+            if batch and (len(batch) + 1) * len(window) > self.batch_tokens:
                 yield batch
                 batch = []
-            batch.append((a, w))
+            batch.append((a, window))
         if batch:
             yield batch
 

@@ -73,17 +73,13 @@ def read_inputs(
         if rejects is not None:
             rejects.write(reject_line(error))
 
-    listed = {
-        number: list_files(str(entry), SUFFIXES)
-        for number, entry in enumerate(inputs)
-        if str(entry) != "-"
-    }
-    every = [file for found in listed.values() for file in found]
+    listed = [None if str(i) == "-" else list_files(str(i), SUFFIXES) for i in inputs]
+    every = [file for found in listed for file in found or ()]
     require_readers(every)
     files = iter(tell_apart(every))
     seen: dict[str, str] = {}
-    for number in range(len(inputs)):
-        source = list(islice(files, len(listed[number]))) if number in listed else sys.stdin.buffer
+    for found in listed:
+        source = sys.stdin.buffer if found is None else list(islice(files, len(found)))
         yield from read_articles(source, on_error=reject, seen=seen)
 
 
