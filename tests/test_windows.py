@@ -150,7 +150,7 @@ def test_many_targets_are_grouped_and_only_the_first_group_counts_for_facets():
 
 
 def test_a_window_grows_with_targets_beyond_their_share_and_keeps_its_sentences():
-    encoder = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=0)
+    encoder = Bare(max_tokens=100, max_wide_tokens=150, wide_sentences=0, wide_context=None)
     sentences = [tokens(10)] * 9
     few, more, most = (encoder.windows(sentences, [tokens(9)] * n) for n in (4, 9, 10))
     assert [len(w.sentences) for w in more] == [len(w.sentences) for w in few]
@@ -175,13 +175,32 @@ def test_sentences_behind_many_targets_get_room_in_proportion_so_that_few_window
     ]
 
 
+def test_a_window_behind_many_targets_reads_less_context():
+    sentences = [tokens(9)] * 40
+    limits = (None, 0, 1)
+    encoders = [Bare(max_tokens=100, context=2, wide_context=limit) for limit in limits]
+    for count, expected in ((4, [2, 2, 2]), (9, [2, 0, 1])):
+        cut = [encoder.windows(sentences, [tokens(9)] * count) for encoder in encoders]
+        assert [
+            {sum(not owned for _, _, owned in w.sentences) for w in windows[1:]} for windows in cut
+        ] == [{number} for number in expected]
+        for windows in cut:
+            assert [n for w in windows for n, _, owned in w.sentences if owned] == list(range(40))
+    assert sum(map(len, cut[1])) < sum(map(len, cut[2])) < sum(map(len, cut[0]))
+    alone = Bare(max_tokens=100, context=0, wide_context=1)
+    assert all(
+        owned for w in alone.windows(sentences, [tokens(9)] * 9) for *_, owned in w.sentences
+    )
+
+
 def test_the_encoding_of_an_older_model_cuts_as_it_did():
     older = {
         n: v
         for n, v in Encoding().to_dict().items()
-        if n not in ("wide_sentences", "max_window_tokens")
+        if n not in ("wide_sentences", "max_window_tokens", "wide_context")
     }
     assert Encoding.from_dict(older).wide_sentences == 0
+    assert Encoding.from_dict(older).wide_context is None
     assert Encoding.from_dict(Encoding().to_dict()) == Encoding()
 
 

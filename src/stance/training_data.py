@@ -164,7 +164,7 @@ class WindowDataset(Dataset[Row]):
         self.encoder = WindowEncoder(
             encoder.tokenizer,
             encoder.special,
-            replace(encoder.encoding, context=augmentation.context),
+            replace(encoder.encoding, context=augmentation.context, wide_context=None),
         )
         self.augmentation = augmentation
         self.seed = seed
@@ -211,8 +211,8 @@ class WindowDataset(Dataset[Row]):
         room, start = encoding.max_tokens - taken, 0
         if self.augmentation.recut and len(example.sentences) > 1:
             first_room = rng.uniform(0.2, 1.0) * room
-            start = next(self.encoder.cut(example.sentences, int(first_room)))[1]
-        rest = list(self.encoder.cut(example.sentences[start:], room))
+            start = next(self.encoder.cut(example.sentences, int(first_room), 0))[1]
+        rest = list(self.encoder.cut(example.sentences[start:], room, encoding.context))
         head = [(0, start)] if start else []
         return head + [(start + first, start + last) for first, last in rest]
 

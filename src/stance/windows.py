@@ -37,6 +37,8 @@ class Encoding:
     wide_sentences: sentences in front of which the targets need more than their share get room for
         so many times the targets' tokens, since every window repeats the targets.
     max_window_tokens: as far as the window stays within this length.
+    wide_context: sentences of context, at most, of a window whose targets need more than their
+        share, since it reads many sentences of its own; None for no other limit than `context`.
     """
 
     max_tokens: int = 160
@@ -47,6 +49,7 @@ class Encoding:
     max_wide_tokens: int = 256
     wide_sentences: float = 2.0
     max_window_tokens: int = 400
+    wide_context: int | None = 0
 
     def __post_init__(self) -> None:
         if self.context < 0:
@@ -72,7 +75,7 @@ class Encoding:
     def from_dict(cls, fields: Mapping[str, Any]) -> Encoding:
         """The encoding that a model's config.json holds; fields that it lacks change no window."""
         try:
-            return cls(**{"wide_sentences": 0.0, **fields})
+            return cls(**{"wide_sentences": 0.0, "wide_context": None, **fields})
         except TypeError as error:
             raise StanceError(
                 f"the model's encoding cannot be read, maybe it is of a newer version: {error}"
@@ -250,7 +253,7 @@ class WindowEncoder:
         result: list[Window] = []
         for number, group in enumerate(self.groups([(n, targets[n]) for n in chosen])):
             room = self.size(group) - 1 - front_tokens(group)
-            for first, last in self.cut(sentences, room):
+            for first, last in self.cut(sentences, room, self.context(group)):
                 result.append(self.window(sentences, group, first, last, first_group=number == 0))
         return result
 
@@ -278,14 +281,23 @@ class WindowEncoder:
         wanted = 1 + int(front * (1 + self.encoding.wide_sentences))
         return max(self.encoding.max_tokens + more, min(wanted, self.encoding.max_window_tokens))
 
-    def cut(self, sentences: Sequence[Tokens], room: int) -> Iterator[tuple[int, int]]:
+    def context(self, group: Sequence[tuple[int, Tokens]]) -> int:
+        """Sentences of context that a window with this group of targets in front reads."""
+        limit = self.encoding.wide_context
+        if limit is None or front_tokens(group) <= self.encoding.target_tokens:
+            return self.encoding.context
+        return min(limit, self.encoding.context)
+
+    def cut(self, sentences: Sequence[Tokens], room: int, before: int) -> Iterator[tuple[int, int]]:
         """Ranges of owned sentences [first, last), each as long as `room` tokens and context allow.
+
+        `before` are the sentences of context in front of each range.
 
         Every sentence is in exactly one range; one that is too long has a range of its own.
         """
         first = 0
         while first < len(sentences):
-            context = sentences[max(0, first - self.encoding.context) : first]
+            context = sentences[max(0, first - before) : first]
             used = sum(min(len(t.ids), self.encoding.max_context_tokens) + 1 for t in context)
             used += len(sentences[first].ids) + 1
             last = first + 1
@@ -314,7 +326,8 @@ class WindowEncoder:
         rows: list[tuple[int, Span, bool]] = []
         truncated: set[int] = set()
         in_group = dict(target_positions)
-        for number, tokens in self._fitted(sentences, first, last, self.size(group) - len(ids)):
+        room, context = self.size(group) - len(ids), self.context(group)
+        for number, tokens in self._fitted(sentences, first, last, room, context):
             start = len(ids)
             ids += [*tokens.ids, self.special.sep]
             offsets += [*tokens.offsets, (-1, -1)]
@@ -335,15 +348,15 @@ class WindowEncoder:
         )
 
     def _fitted(
-        self, sentences: Sequence[Tokens], first: int, last: int, room: int
+        self, sentences: Sequence[Tokens], first: int, last: int, room: int, before: int
     ) -> list[tuple[int, Tokens]]:
-        """The owned sentences and as much of their context as fits, in order."""
+        """The owned sentences and as much as fits of the `before` ones, in order."""
         chosen: list[tuple[int, Tokens]] = []
         for number in range(first, last):
             tokens = sentences[number].cut(max(room - 1, 1))
             chosen.append((number, tokens))
             room -= len(tokens.ids) + 1
-        for number in range(first - 1, max(-1, first - 1 - self.encoding.context), -1):
+        for number in range(first - 1, max(-1, first - 1 - before), -1):
             limit = min(self.encoding.max_context_tokens, room - 1)
             if limit < 1:
                 break
