@@ -28,6 +28,7 @@ from stance.runtime import (
 )
 from stance.tagger import Tagger
 from stance.vnni import write_vnni
+from stance.windows import pad
 
 needs_vnni = pytest.mark.skipif(bool(without_vnni()), reason="no VNNI, or an old ONNX Runtime")
 ANY = Limits(float_equal=0, int8_equal=0, batch_equal=0, tags_loss=100)
@@ -99,6 +100,50 @@ def test_the_number_of_threads_changes_no_bit(exported, articles):
     for (_, left), (_, right) in zip(one.logits(articles), three.logits(articles), strict=True):
         np.testing.assert_array_equal(left.facets, right.facets)
         np.testing.assert_array_equal(left.stance, right.stance)
+
+
+def test_a_long_run_gives_every_thread_a_session_of_its_own_and_changes_no_bit(
+    exported, articles, monkeypatch
+):
+    monkeypatch.setattr("stance.runtime.SHORT_RUN", 3)
+    one, three = (
+        Tagger.from_pretrained(exported, backend="onnx", threads=threads, batch_tokens=1)
+        for threads in (1, 3)
+    )
+    stream = [*articles] * 5
+    wanted = [logits.stance for _, logits in one.logits(stream)]
+    assert {id(session) for session in three.runtime.idle} == {id(three.runtime.session)}
+    found = [logits.stance for _, logits in three.logits(stream)]
+    assert len(three.runtime.idle) == len(set(map(id, three.runtime.idle))) == 3
+    assert set(map(id, one.runtime.idle)) == {id(one.runtime.session)}
+    for left, right in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_there_are_no_more_sessions_than_weights_may_be_held_and_none_of_another_model(
+    exported, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("stance.runtime.SHORT_RUN", 0)
+    monkeypatch.setattr("stance.runtime.SESSIONS", 2)
+    path = shutil.copyfile(exported / "model.onnx", tmp_path / "model.onnx")
+    many, changed = OnnxRuntime.load(path, threads=5), OnnxRuntime.load(path, threads=5)
+    many.settle()
+    assert len(many.fresh) == 2
+    assert len(set(map(id, many.fresh))) == 1
+    many.settle()
+    assert len(many.fresh) == 2
+    path.write_bytes(path.read_bytes() + b"\0")
+    changed.settle()
+    assert not changed.fresh
+
+
+def test_more_threads_than_places_share_the_first_session(exported, articles):
+    tagger = Tagger.from_pretrained(exported, backend="onnx", threads=1)
+    tagger.runtime.idle.clear()
+    batch = pad(tagger.windows(articles[0])[:1], 0)
+    logits = tagger.runtime.run(batch)
+    assert np.isfinite(logits.facets).all()
+    assert tagger.runtime.idle == []
 
 
 def test_blocks_of_weights_make_int8_independent_of_the_batch(exported, articles):
@@ -210,8 +255,33 @@ def test_the_graph_of_8_bit_products_has_no_matrices_of_its_own(exported):
     inside = [t for t in proto.graph.initializer if not t.external_data]
     assert max(np.prod(tuple(t.dims), dtype=int) for t in inside) < 2000
     kinds = {node.op_type for node in proto.graph.node}
-    assert {"Attention", "MatMulIntegerToFloat", "LayerNormalization", "Gelu"} <= kinds
-    assert not kinds & {"SkipLayerNormalization", "BiasGelu"}
+    assert {"If", "MatMulIntegerToFloat", "LayerNormalization", "Gelu"} <= kinds
+    assert not kinds & {"SkipLayerNormalization", "BiasGelu", "Attention"}
+
+
+@needs_vnni
+def test_the_graph_of_8_bit_products_masks_only_where_there_is_padding(exported):
+    import onnx
+
+    proto = onnx.load(exported / "model.vnni.onnx", load_external_data=False)
+    choices = [node for node in proto.graph.node if node.op_type == "If"]
+    assert len(choices) == 2
+    for choice in choices:
+        operators = {a.name: a.g.node[0] for a in choice.attribute}
+        assert {name: len(node.input) for name, node in operators.items()} == {
+            "then_branch": 4,
+            "else_branch": 3,
+        }
+
+    tagger = Tagger.from_pretrained(exported, backend="onnx-vnni")
+    windows = [w for a in read_corpus("starter", None, "dev")[:3] for w in tagger.windows(a)]
+    short, long = min(windows, key=len), max(windows, key=len)
+    alone = tagger.runtime.run(pad([short], 0))
+    beside = tagger.runtime.run(pad([short, long], 0))
+    length, count = alone.spans.shape[1], alone.facets.shape[1]
+    assert length < len(long)
+    np.testing.assert_allclose(beside.spans[0, :length], alone.spans[0], atol=1e-4)
+    np.testing.assert_allclose(beside.facets[0, :count], alone.facets[0], atol=1e-4)
 
 
 def test_a_graph_without_fused_attention_is_refused(exported, tmp_path):

@@ -332,6 +332,9 @@ class Held:
         self.barrier.wait(20)
         return self.runtime.run(batch)
 
+    def settle(self) -> None:
+        self.runtime.settle()
+
 
 def test_as_many_batches_run_at_once_as_the_runtime_takes(tagger: Tagger):
     held = Held(tagger.runtime, 3)

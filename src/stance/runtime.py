@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -36,6 +39,12 @@ WEIGHTS_HASH = "stance.weights.sha256"
 VNNI_FLAGS = {"avx512_vnni", "avx_vnni"}
 """What Linux calls the instructions that multiply bytes and add without overflow."""
 
+SHORT_RUN = 100
+"""Batches of a run that is too short to open more sessions, which take a third of a second each."""
+
+SESSIONS = 8
+"""How many sessions there are at most: each holds the model's weights."""
+
 BACKENDS = ("auto", "torch", *ONNX_FILES)
 DTYPES = ("auto", "float32", "bfloat16")
 
@@ -61,6 +70,9 @@ class Runtime(Protocol):
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""
+
+    def settle(self) -> None:
+        """Do what is worth its time in a long run; who reads the articles calls it now and then."""
 
 
 class TorchRuntime:
@@ -130,19 +142,31 @@ class TorchRuntime:
         self.model.train(training)
         return Logits(*(_numpy(value) for value in output.to_tuple()))
 
+    def settle(self) -> None:
+        """Nothing: the model is ready."""
+
 
 class OnnxRuntime:
-    """Holds a session of ONNX Runtime on the CPU; needs neither torch nor transformers.
+    """Holds sessions of ONNX Runtime on the CPU; needs neither torch nor transformers.
 
     Each batch has one thread, and as many batches run at once as there are threads: nothing waits
-    for the slowest part of a product, nor for what else the process computes.
+    for the slowest part of a product, nor for what else the process computes. In a long run the
+    threads have sessions of their own, since a session gives the memory that one thread freed
+    to the next, whose core then waits for the other core's cache.
     """
 
     batch_tokens = 384
 
-    def __init__(self, session: Any, workers: int = 1) -> None:
-        self.session = session
+    def __init__(self, path: Path, workers: int = 1) -> None:
+        self.path = path
         self.workers = workers
+        self.stamp = _stamp(path)
+        self.session = _open_session(path)
+        self.idle = [self.session] * workers
+        self.fresh: list[Any] = []
+        self.settled = workers == 1
+        self.batches = 0
+        self.lock = Lock()
 
     @classmethod
     def load(cls, path: str | Path, threads: int | None = None) -> OnnxRuntime:
@@ -155,19 +179,8 @@ class OnnxRuntime:
         Raises:
             StanceError: the file is missing or is no such graph.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # its exceptions have no common class but this
-            raise StanceError(f"{path}: ONNX Runtime cannot load it: {error}") from error
-        wanted = session.get_modelmeta().custom_metadata_map.get(WEIGHTS_HASH)
+        runtime = cls(Path(path), threads or default_threads())
+        wanted = runtime.session.get_modelmeta().custom_metadata_map.get(WEIGHTS_HASH)
         if wanted:
             weights = Path(path).with_name(ONNX_FILES["onnx-int8"])
             if file_hash(weights) != wanted:
@@ -175,11 +188,71 @@ class OnnxRuntime:
                     f"{path} was made for another {weights.name}; remove it, or run "
                     "scripts/export.py with int8.method=keep"
                 )
-        return cls(session, threads or default_threads())
+        return runtime
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> Logits:
         """Logits of one padded batch."""
-        return Logits(*self.session.run(None, dict(batch)))
+        with self.lock:
+            self.batches += 1
+            # Last in, first out: a thread that goes on gets the session that it had.
+            session = self.idle.pop() if self.idle else None
+            if session is self.session and self.fresh:
+                session = self.fresh.pop()
+        if session is None:  # more threads at once than there were to be
+            return Logits(*self.session.run(None, dict(batch)))
+        try:
+            return Logits(*session.run(None, dict(batch)))
+        finally:
+            with self.lock:
+                self.idle.append(session)
+
+    def settle(self) -> None:
+        """Open more sessions once there have been many batches, at most `SESSIONS` in all."""
+        with self.lock:
+            if self.settled or self.batches < SHORT_RUN:
+                return
+            self.settled = True
+        count = min(self.workers, SESSIONS)
+        sessions = [self.session]
+        # A model that was written anew in the meantime would label otherwise.
+        while len(sessions) < count and _stamp(self.path) == self.stamp:
+            sessions.append(_open_session(self.path))
+        places = [sessions[n % len(sessions)] for n in range(self.workers)]
+        with self.lock:
+            self.fresh = [session for session in places if session is not self.session]
+
+
+def _stamp(path: Path) -> list[tuple[int, int]]:
+    """Times and sizes of an ONNX file and of what it may read beside it."""
+    files = (path, path.with_name(ONNX_FILES["onnx-int8"]))
+    return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
+
+
+def _open_session(path: Path) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # What `stance.vnni` writes multiplies constants by their scales once, when it is loaded.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # its exceptions have no common class but this
+        raise StanceError(f"{path}: ONNX Runtime cannot load it: {error}") from error
+    _give_back()
+    return session
+
+
+def _give_back() -> None:
+    """Let the system have the memory that loading took and freed, 100 MB; glibc would keep it."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def has_bfloat16(device: str) -> bool:

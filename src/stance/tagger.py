@@ -261,6 +261,7 @@ class Tagger:
                     failure = chunk  # the last of the chunks
                     break
                 running.append(self._start(chunk, model))
+                self.runtime.settle()
                 if len(running) > 1 + self.runtime.workers // 8:  # enough for all of them to do
                     yield from self._finish(running.popleft())
             while running:

@@ -3,8 +3,8 @@
 For processors that multiply bytes without overflow (VNNI). `model.int8.onnx` of `stance.export`
 keeps the matrices in 8 bits and multiplies in float32. The graph made here has no matrices of its
 own: it refers to those of that file, which ONNX Runtime turns into 8 bits with a scale for each
-column when it loads them. Scales of activations are measured beforehand, so that no label depends
-on what else is in the batch:
+column, once if it is told so as in `stance.runtime` (else for every batch). Scales of activations
+are measured beforehand, so that no label depends on what else is in the batch:
 
 - behind a LayerNorm, the columns are brought to like sizes first, and the matrix takes what was
   taken from them (Xiao et al., SmoothQuant, ICML 2023);
@@ -12,7 +12,8 @@ on what else is in the batch:
 - elsewhere one scale does for all.
 
 It also spells out what ONNX Runtime runs faster apart: a LayerNorm and the sum before it, a GELU
-and its bias, and attention as the operator of ONNX itself (opset 23).
+and its bias, and attention as the operator of ONNX itself (opset 23), with a mask only where there
+is padding.
 """
 
 from __future__ import annotations
@@ -152,7 +153,9 @@ class Builder:
             elif node.op_type == "BiasGelu":
                 self.add(node.input[0], node.input[1], f"{node.output[0]}.sum")
                 self.node("Gelu", [f"{node.output[0]}.sum"], node.output, domain="com.microsoft")
-            else:
+            elif f"{node.output[0]}.blocks" in node.input:
+                self.dequantize(node.output[0])
+            elif not self.in_blocks(node.output[0]):
                 self.nodes.append(node)
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
@@ -164,6 +167,21 @@ class Builder:
         kept = [tensor for tensor in self.graph.initializer if tensor.name in used]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
+
+    def in_blocks(self, name: str) -> bool:
+        """Whether this is a step from a matrix in blocks of 8 bits to the whole one in float32."""
+        matrix, _, step = name.rpartition(".")
+        return step in ("float", "blocks") and f"{matrix}.int8" in self.constants
+
+    def dequantize(self, name: str) -> None:
+        """The same in one step, since every step takes the memory of all matrices in float32."""
+        blocks = self.constants[f"{name}.int8"].dims
+        table = self.constant(f"vnni.table.{blocks[-1]}", np.array([-1, blocks[-1]]))
+        parts = [
+            self.node("Reshape", [f"{name}.{part}", table], [f"{name}.{part}.table"])
+            for part in ("int8", "scale")
+        ]
+        self.node("DequantizeLinear", parts, [name], axis=0, block_size=blocks[-2])
 
     def smoothing(self) -> dict[str, FloatArray]:
         """What the columns of each input behind a LayerNorm are divided by (geometric mean 1)."""
@@ -215,7 +233,7 @@ class Builder:
 
     def attention(self, node: Any) -> None:
         """Three products and the operator of ONNX, for ONNX Runtime's node that has all in one."""
-        from onnx import helper, numpy_helper
+        from onnx import TensorProto, helper, numpy_helper
 
         given, name = self.products[id(node)]
         weights, bias = self.matrix(name), numpy_helper.to_array(self.constants[node.input[2]])
@@ -241,17 +259,29 @@ class Builder:
             )
             self.multiply(given, columns, weights[:, first:last], bias[first:last], out)
             parts.append(out)
-        inputs = [*parts, self.mask()]
-        self.nodes.append(
-            helper.make_node(
-                "Attention",
-                inputs,
-                [node.output[0]],
-                name=node.name,
-                q_num_heads=heads,
-                kv_num_heads=heads,
+        out, branches = node.output[0], {}
+        # A mask takes time even where it hides nothing.
+        for branch, masks in (("then_branch", [self.mask()]), ("else_branch", [])):
+            result = f"{out}.{branch}"
+            operator = helper.make_node(
+                "Attention", [*parts, *masks], [result], q_num_heads=heads, kv_num_heads=heads
             )
-        )
+            branches[branch] = helper.make_graph(
+                [operator],
+                result,
+                [],
+                [helper.make_tensor_value_info(result, TensorProto.FLOAT, None)],
+            )
+        self.node("If", [self.padded()], [out], name=node.name, **branches)
+
+    def padded(self) -> str:
+        """Whether any token of the batch is padding."""
+        if "vnni.padded" not in self.done:
+            self.done.add("vnni.padded")
+            self.node("ReduceMin", ["attention_mask"], ["vnni.least"], keepdims=0)
+            nothing = self.constant("vnni.nothing", np.int64(0))
+            self.node("Equal", ["vnni.least", nothing], ["vnni.padded"])
+        return "vnni.padded"
 
     def mask(self) -> str:
         """(B, 1, N, N): 0, or -10,000 for a token of padding, whatever token looks at it."""
@@ -360,18 +390,31 @@ class Builder:
         if rows:
             floor = max(floor, 1e-3 * most)
             least, most = least / floor, 1.0
-            last = self.constant("vnni.last", np.array([-1]))
-            self.node("ReduceMax", [given, last], [f"{given}.top"], keepdims=1)
-            bottom = self.constant(f"{given}.floor", np.float32(floor))
-            self.node("Max", [f"{given}.top", bottom], [f"{given}.row"])
-            source = self.node("Div", [given, f"{given}.row"], [f"{given}.even"])
         scale = np.float32((most - least) / 255)
         zero = np.uint8(np.clip(round(-least / scale), 0, 255))
-        self.constant(f"{given}.scale", scale)
-        self.constant(f"{given}.zero", zero)
-        inputs = [source, f"{given}.scale", f"{given}.zero"]
-        self.node("QuantizeLinear", inputs, [f"{given}.int8"])
+        names = [self.constant(f"{given}.scale", scale), self.constant(f"{given}.zero", zero)]
+        if rows:
+            self.quantize_rows(given, len(low), floor, *names)
+        else:
+            self.node("QuantizeLinear", [source, *names], [f"{given}.int8"])
         return rows
+
+    def quantize_rows(self, given: str, width: int, floor: float, scale: str, zero: str) -> None:
+        """Turn rows of `width` columns into bytes, each by its greatest (`{given}.row`)."""
+        last = self.constant("vnni.last", np.array([-1]))
+        self.node("ReduceMax", [given, last], [f"{given}.top"], keepdims=1)
+        bottom = self.constant(f"{given}.floor", np.float32(floor))
+        self.node("Max", [f"{given}.top", bottom], [f"{given}.row"])
+        self.node("Mul", [f"{given}.row", scale], [f"{given}.row.scale"])
+        self.node("Reshape", [f"{given}.row.scale", last], [f"{given}.scales"])
+        self.node("Shape", [f"{given}.scales"], [f"{given}.count"])
+        self.node("Expand", [zero, f"{given}.count"], [f"{given}.zeros"])
+        table = self.constant(f"vnni.table.{width}", np.array([-1, width]))
+        self.node("Reshape", [given, table], [f"{given}.table"])
+        inputs = [f"{given}.table", f"{given}.scales", f"{given}.zeros"]
+        self.node("QuantizeLinear", inputs, [f"{given}.table.int8"], axis=0)
+        self.node("Shape", [given], [f"{given}.shape"])
+        self.node("Reshape", [f"{given}.table.int8", f"{given}.shape"], [f"{given}.int8"])
 
 
 def refer(proto: Any, name: str, content: bytes) -> None:
