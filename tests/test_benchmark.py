@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from conftest import REPOSITORY
 from hydra import compose, initialize_config_dir
 
 from stance.benchmark import benchmark, machine_peak, operations, render, spread, take
-from stance.contestants import facets_of, with_count
+from stance.contestants import facets_of, peak_megabytes, with_count
 from stance.corpora import read_corpus
 from stance.errors import StanceError
 
@@ -114,3 +117,11 @@ def test_without_the_pipeline_no_multiples_are_claimed():
         }
     )
     assert "| onnx | 10 (10–10) | 1.0 s | 99 MB | – | – |" in text
+
+
+def test_the_peak_of_a_process_is_its_own_and_not_its_parents():
+    held = np.ones(300_000_000 // 8)
+    code = "from stance.contestants import peak_megabytes; print(peak_megabytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 20 < float(done.stdout) < 290
+    assert peak_megabytes() > held.nbytes / 1e6

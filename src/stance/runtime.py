@@ -216,7 +216,10 @@ class OnnxRuntime:
         sessions = [self.session]
         # A model that was written anew in the meantime would label otherwise.
         while len(sessions) < count and _stamp(self.path) == self.stamp:
-            sessions.append(_open_session(self.path))
+            try:
+                sessions.append(_open_session(self.path))
+            except StanceError:  # no memory for more: those that are there do the work
+                break
         places = [sessions[n % len(sessions)] for n in range(self.workers)]
         with self.lock:
             self.fresh = [session for session in places if session is not self.session]

@@ -438,13 +438,8 @@ class Tagger:
         names = self.schema.stance
         best = self.calibration.choose("stance", probs)
         return tuple(
-            Stance(
-                target,
-                names[best[target]],
-                float(row[best[target]]),
-                {name: float(p) for name, p in zip(names, row, strict=True)},
-            )
-            for target, row in enumerate(probs)
+            Stance(target, names[chosen], row[chosen], dict(zip(names, row, strict=True)))
+            for target, (row, chosen) in enumerate(zip(probs.tolist(), best.tolist(), strict=True))
             if not targets[target].skipped
         )
 

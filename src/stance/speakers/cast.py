@@ -15,6 +15,7 @@ from stance.speakers.words import (
     BRACKETS,
     CLITIC,
     CLOSES,
+    CONTROL,
     DAYS,
     FUNCTION_WORDS,
     GROUP_WORDS,
@@ -40,7 +41,7 @@ def mask_quotations(text: str) -> str:
     Straight marks open after a space and close before one; where that does not tell, they take
     turns. A paragraph's end closes whatever is open: the next one opens anew if it runs on.
     """
-    text = text.translate({0: " ", 1: " ", 2: " "})
+    text = CONTROL.sub(" ", text)
     parts: list[str] = []
     place, is_open = 0, False
     for match in QUOTATION_MARK.finditer(text):

@@ -6,6 +6,7 @@ One list per use, not per part of speech, so a word stands in as many of them as
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Marks that other modules put into texts and phrases
 
@@ -221,9 +222,11 @@ BRACKETS = re.compile(
 """Also the party after a politician's name: "(D-Calif.)", ", R-Ky.,"; and where it was written."""
 APPOSITION = re.compile(r",? (?:who is |is |was )?(?:an?|the|one of)? ?([\w\s\-’']+)")
 POSSESSIVE = re.compile(r"['’]s?$")
+CONTROL = re.compile(r"[\x00-\x02]")
 QUOTATION_MARK = re.compile(r"[“”\"\n]|''|``|’’|‘‘")
 
 
+@lru_cache(maxsize=8192)
 def is_saying(word: str, *, nouns: bool = True) -> bool:
     """Whether a word is a form of a verb of saying; those that are nouns as well only if wanted."""
     lowered = word.lower()
