@@ -176,11 +176,7 @@ class Builder:
     def dequantize(self, name: str) -> None:
         """The same in one step, since every step takes the memory of all matrices in float32."""
         blocks = self.constants[f"{name}.int8"].dims
-        table = self.constant(f"vnni.table.{blocks[-1]}", np.array([-1, blocks[-1]]))
-        parts = [
-            self.node("Reshape", [f"{name}.{part}", table], [f"{name}.{part}.table"])
-            for part in ("int8", "scale")
-        ]
+        parts = [self.table(f"{name}.{part}", blocks[-1]) for part in ("int8", "scale")]
         self.node("DequantizeLinear", parts, [name], axis=0, block_size=blocks[-2])
 
     def smoothing(self) -> dict[str, FloatArray]:
@@ -225,6 +221,11 @@ class Builder:
 
         self.nodes.append(helper.make_node(kind, list(inputs), list(outputs), **extra))
         return outputs[0]
+
+    def table(self, name: str, width: int) -> str:
+        """Reshape to rows of `width` columns; the name of the result."""
+        shape = self.constant(f"vnni.table.{width}", np.array([-1, width]))
+        return self.node("Reshape", [name, shape], [f"{name}.table"])
 
     def add(self, left: str, right: str, out: str) -> None:
         """Add a sum, unless it is a product's bias that the product has taken already."""
@@ -409,9 +410,7 @@ class Builder:
         self.node("Reshape", [f"{given}.row.scale", last], [f"{given}.scales"])
         self.node("Shape", [f"{given}.scales"], [f"{given}.count"])
         self.node("Expand", [zero, f"{given}.count"], [f"{given}.zeros"])
-        table = self.constant(f"vnni.table.{width}", np.array([-1, width]))
-        self.node("Reshape", [given, table], [f"{given}.table"])
-        inputs = [f"{given}.table", f"{given}.scales", f"{given}.zeros"]
+        inputs = [self.table(given, width), f"{given}.scales", f"{given}.zeros"]
         self.node("QuantizeLinear", inputs, [f"{given}.table.int8"], axis=0)
         self.node("Shape", [given], [f"{given}.shape"])
         self.node("Reshape", [f"{given}.table.int8", f"{given}.shape"], [f"{given}.int8"])
