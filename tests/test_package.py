@@ -26,7 +26,7 @@ LAYERS = [
     {"document", "charts"},
     {"schema", "records", "storage"},
     {"readers", "writers", "segment", "mentions"},
-    {"windows", "narratives", "standoff"},
+    {"windows", "narratives", "standoff", "int8_weights"},
     {"model", "encoders", "corpora", "further_targets"},
     {"config", "runtime", "calibration", "training_data", "speakers", "spans"},
     {"auto_targets"},
@@ -155,6 +155,19 @@ def test_the_wheel_trains_and_tags_from_an_empty_folder(tiny_encoder: Path, tmp_
     (empty / "a.txt").write_text("The mayor said no.")
     (record,) = call("-m", "stance", "tag", "a.txt", "--model", "out/model").splitlines()
     assert json.loads(record)["sentences"][0]["text"] == "The mayor said no."
+    # Of the package's model a base install has the weights once, and PyTorch reads them too.
+    carried = sorted(path.name for path in (site / "stance/assets/model").iterdir())
+    assert [name for name in carried if name.startswith("model.")] == [
+        "model.int8.onnx",
+        "model.vnni.onnx",
+    ]
+    labels = [
+        json.loads(call("-m", "stance", "tag", "a.txt", "--backend", backend))
+        for backend in ("torch", "onnx-int8")
+    ]
+    facets = [[s["source"]["label"] for s in record["sentences"]] for record in labels]
+    assert facets[0] == facets[1] == ["official"]
+    assert labels[0]["model"] == labels[1]["model"]
 
 
 def test_what_the_repository_holds_of_news_is_the_starter_corpus():

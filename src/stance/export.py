@@ -26,7 +26,7 @@ from stance.evaluation import measure
 from stance.records import Article
 from stance.runtime import ONNX_FILES, OnnxRuntime, without_vnni
 from stance.schema import Schema
-from stance.tagger import Tagger, find_model, read_config
+from stance.tagger import Tagger, find_model, read_config, read_export, weights_hash
 from stance.vnni import write_vnni
 from stance.windows import pad
 
@@ -108,6 +108,7 @@ def export(cfg: DictConfig) -> Path:
         record = {
             "exporter": "torch.onnx.export (TorchScript), onnxruntime.transformers.optimizer",
             "opset": OPSET,
+            "weights": weights_hash(folder),
             "int8": int8 | made_before(folder) if int8["method"] == "keep" else int8,
             "nodes": nodes,
             "bytes": {name: path.stat().st_size for name, path in files.items()},
@@ -131,9 +132,7 @@ def export(cfg: DictConfig) -> Path:
 
 def made_before(folder: Path) -> dict[str, Any]:
     """How the 8-bit file that a folder has was made, as far as its `export.json` tells."""
-    path = folder / "export.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: v for name, v in before.get("int8", {}).items() if name != "vnni"}
+    return {name: v for name, v in read_export(folder).get("int8", {}).items() if name != "vnni"}
 
 
 def add_vnni(
@@ -157,7 +156,7 @@ def add_vnni(
 
 def print_record(folder: Path) -> None:
     """What an export gave, for the terminal."""
-    record = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+    record = read_export(folder)
     for name, row in record["checks"].items():
         figures = ", ".join(f"{figure} {value:.2f}" for figure, value in row.items())
         size = record["bytes"].get(name)

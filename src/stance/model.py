@@ -6,6 +6,7 @@ The one definition of the model: the same `forward` trains in PyTorch and export
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, initialization
 from transformers.utils.generic import ModelOutput
 
+from stance.errors import StanceError
+from stance.int8_weights import INT8_FILE, read_weights
 from stance.schema import DEFAULT, Schema
 from stance.windows import Encoding, SpecialTokens
 
@@ -120,6 +123,29 @@ class StanceModel(PreTrainedModel):
             for layer in module.children():
                 if isinstance(layer, nn.Linear):
                     initialization.xavier_uniform_(layer.weight)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, folder: str | Path | None, *args: Any, **kwargs: Any
+    ) -> StanceModel:
+        """Load as transformers does; a folder without safetensors is read from its 8-bit weights.
+
+        Raises:
+            StanceError: the 8-bit weights are not those of such a model.
+            MissingExtra: they are needed, and `onnx` is not installed.
+        """
+        path = Path(folder or "") / INT8_FILE
+        if folder is None or not path.is_file() or any(path.parent.glob("*.safetensors")):
+            return super().from_pretrained(folder, *args, **kwargs)
+        config = kwargs.pop("config", None) or StanceConfig.from_pretrained(folder)
+        state = {name: torch.tensor(values) for name, values in read_weights(path).items()}
+        with torch.device("meta"):
+            missing = cls(config).state_dict().keys() - state.keys()
+        if missing:
+            raise StanceError(f"{path}: it has no weights {min(missing)!r}")
+        model = super().from_pretrained(None, *args, config=config, state_dict=state, **kwargs)
+        model.name_or_path = model.config.name_or_path = str(folder)
+        return model
 
     def forward(
         self,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stance.cores import default_threads
 from stance.errors import StanceError, require
+from stance.int8_weights import INT8_FILE
 from stance.schema import FloatArray
 from stance.storage import file_hash
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 ONNX_FILES = {
     "onnx-vnni": "model.vnni.onnx",
-    "onnx-int8": "model.int8.onnx",
+    "onnx-int8": INT8_FILE,
     "onnx": "model.onnx",
 }
 """Backends of ONNX Runtime with their file in a model folder, the preferred one first."""

@@ -31,6 +31,9 @@ from stance.windows import Encoding, SpecialTokens, Tokens, Window, WindowEncode
 LOOK_AHEAD = 48
 """Windows that are read ahead and sorted by length, to waste little on padding."""
 
+FIRST_LOOK = 12
+"""The same of a stream's first articles, so that the model has work soon; then twice as many."""
+
 DEFAULT_MODEL = "default"
 """The name of the model that the package carries."""
 
@@ -275,12 +278,12 @@ class Tagger:
     def _chunks(
         self, articles: Iterable[Article]
     ) -> Iterator[list[tuple[Article, list[Window]]] | Exception]:
-        """The articles with their windows, `LOOK_AHEAD` windows or a few more at a time.
+        """The articles with their windows, `LOOK_AHEAD` or a few more at a time, fewer at first.
 
         An error of the stream comes last, when what was read before it has been given.
         """
         chunk: list[tuple[Article, list[Window]]] = []
-        waiting = 0
+        waiting, limit = 0, FIRST_LOOK
         stream = iter(articles)
         while True:
             try:
@@ -295,9 +298,9 @@ class Tagger:
                 return
             chunk.append((article, windows))
             waiting += max(1, len(windows))
-            if waiting >= LOOK_AHEAD:
+            if waiting >= limit:
                 yield chunk
-                chunk, waiting = [], 0
+                chunk, waiting, limit = [], 0, min(2 * limit, LOOK_AHEAD)
         if chunk:
             yield chunk
 
@@ -554,7 +557,19 @@ def read_config(folder: Path) -> dict[str, Any]:
 def model_name(folder: Path) -> str:
     """Name, version and the first digits of the hash of the weights."""
     config = read_config(folder)
-    weights = folder / "model.safetensors"
-    digest = file_hash(weights)[:8] if weights.is_file() else ""
     name = config.get("name") or folder.name
-    return " ".join(part for part in (str(name), str(config.get("version") or ""), digest) if part)
+    parts = (str(name), str(config.get("version") or ""), weights_hash(folder)[:8])
+    return " ".join(part for part in parts if part)
+
+
+def read_export(folder: Path) -> dict[str, Any]:
+    """What `export.json` of a model folder tells of its ONNX files, if it has one."""
+    path = folder / "export.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return record
+
+
+def weights_hash(folder: Path) -> str:
+    """The SHA-256 of a folder's weights, or of those that its ONNX files were made of."""
+    weights = folder / "model.safetensors"
+    return file_hash(weights) if weights.is_file() else str(read_export(folder).get("weights", ""))

@@ -215,7 +215,8 @@ def _model(folder: Path, backend: str) -> Mapping[str, str]:
     """What identifies a model: its name, a hash of the files that decide labels, its schema's."""
     config = read_config(folder)
     weights = [ONNX_FILES.get(backend, "model.safetensors")]
-    if backend == "onnx-vnni":  # a graph alone
+    # A graph alone, or a folder that has no others for PyTorch.
+    if backend == "onnx-vnni" or not (folder / weights[0]).is_file():
         weights.append(ONNX_FILES["onnx-int8"])
     digest = hashlib.sha256()
     for name in (*weights, "config.json", "calibration.json", "tokenizer.json"):
