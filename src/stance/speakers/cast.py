@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from stance.speakers.words import (
     ABBREVIATIONS,
@@ -221,6 +222,7 @@ def blank_headlines(text: str) -> str:
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=8192)
 def cut_title(run: str) -> tuple[str, bool]:
     """A run of capitalised words without what stands before the name, and whether it had an office.
 

@@ -35,6 +35,11 @@ from stance.speakers.words import (
     VAGUE_NOUNS,
 )
 
+BEFORE_PHRASE = LINKS | PREPOSITIONS | DAYS | {"on"}
+"""What a phrase may begin with that is no part of it."""
+UNNAMED_DOCUMENTS = DOCUMENTS - STUDIES
+"""What is said and stands for nobody where its author is not told."""
+
 
 class Floor:
     """Who has spoken so far, and the names that a phrase may mean."""
@@ -66,7 +71,7 @@ class Floor:
         if list(phrase) == [REPORTS]:
             return REPORTS
         words = [word for word in phrase if word[0].isalnum() or word == "&"]
-        while words and words[0].lower() in LINKS | PREPOSITIONS | DAYS | {"on"}:
+        while words and words[0].lower() in BEFORE_PHRASE:
             words = words[1:]
         lowered = [word.lower() for word in words]
         if not words or lowered[0] in NOBODY:
@@ -157,7 +162,7 @@ class Floor:
             if name and (name[0].isupper() or not head.endswith(AGENT_ENDINGS)):
                 return name
         can_speak = head.endswith(AGENT_ENDINGS) or head in SPEAKING_NOUNS
-        if not can_speak or head in DOCUMENTS - STUDIES:
+        if not can_speak or head in UNNAMED_DOCUMENTS:
             return None
         if possessor:
             return f"{possessor}'s {head}"

@@ -28,6 +28,18 @@ from stance.speakers.words import (
     is_saying,
 )
 
+# Joined once: they are asked of every word.
+BEFORE_INVERTED = BEFORE_VERB | BOUNDARIES | SOURCES | DOCUMENTS
+"""What stands before "said" and is its subject, or none of what is said."""
+NO_SUBJECT = PREPOSITIONS | {"to", "on"}
+"""What behind a verb begins no subject of it."""
+BETWEEN = BEFORE_VERB | DAYS
+"""What may stand between a subject and its verb."""
+NO_APPOSITION = BOUNDARIES | PREPOSITIONS | {"a", "an", "former"}
+"""What a part between commas that is the subject does not begin with."""
+NEXT_PHRASE = DETERMINERS | PREPOSITIONS - {"of"}
+"""What begins something else behind the first word of a subject."""
+
 
 def candidate_phrases(
     sentence: Sentence, text: str, words: Sequence[str]
@@ -63,7 +75,7 @@ def is_inverted(words: Sequence[str], place: int) -> bool:
         return False
     begin = phrase[0].lower()
     is_named = phrase[0][0].isupper() or phrase[-1][0].isupper()
-    if not (is_named or begin in DETERMINERS | SOURCES):
+    if not (is_named or begin in DETERMINERS or begin in SOURCES):
         return False
     is_told = verb in ("told", "asked")
     if before == INSIDE:
@@ -74,7 +86,7 @@ def is_inverted(words: Sequence[str], place: int) -> bool:
         return ends and not first_bare_name(pieces_before(words, place - 1))
     # Where marks are lost only the end of the sentence tells: "… said the head of the council."
     is_last = not rest or rest[0] in (".", "who", "which")
-    is_subject = before.lower() in BEFORE_VERB | BOUNDARIES | SOURCES | DOCUMENTS
+    is_subject = before.lower() in BEFORE_INVERTED
     return is_last and verb == "said" and before[0].islower() and not is_subject
 
 
@@ -86,7 +98,7 @@ def can_invert(word: str) -> bool:
 def phrase_after(words: Sequence[str], place: int) -> list[str]:
     """The words of the noun phrase that begins after the word at `place`."""
     end = start = place + 1
-    if start < len(words) and words[start].lower() in PREPOSITIONS | {"to", "on"}:
+    if start < len(words) and words[start].lower() in NO_SUBJECT:
         return []
     while end < min(len(words), place + 14):
         word, before = words[end].lower(), words[end - 1].lower()
@@ -103,13 +115,17 @@ def phrase_after(words: Sequence[str], place: int) -> list[str]:
 
 def ends_phrase(word: str) -> bool:
     """Whether a word in small letters ends a noun phrase wherever it stands."""
-    return not (word[0].isalnum() or word == "&") or word in DAYS or word in BOUNDARIES - {"and"}
+    return (
+        not (word[0].isalnum() or word == "&")
+        or word in DAYS
+        or (word in BOUNDARIES and word != "and")
+    )
 
 
 def begins_next_phrase(word: str, before: str) -> bool:
     """Whether a word after the first one of a noun phrase begins something else."""
     if word.lower() in DETERMINERS:
-        return before not in PREPOSITIONS | {"and"}
+        return before not in PREPOSITIONS and before != "and"
     return is_saying(word) or word.lower() in ("in", "at")
 
 
@@ -121,7 +137,7 @@ def is_word(word: str) -> bool:
 def subjects_before(words: Sequence[str], place: int) -> Iterator[list[str]]:
     """Candidates for the subject of the verb at `place`."""
     end = place
-    while end and (words[end - 1].lower() in BEFORE_VERB | DAYS or words[end - 1].endswith("ly")):
+    while end and (words[end - 1].lower() in BETWEEN or words[end - 1].endswith("ly")):
         end -= 1
     if end < place and words[end].lower() in DAYS and words[end - 1 : end] == ["on"]:
         end -= 1
@@ -138,7 +154,9 @@ def subjects_before(words: Sequence[str], place: int) -> Iterator[list[str]]:
     if phrase and opening > 1 and words[opening - 1] == ",":
         # An apposition that no comma closes: "Ana Brod, a spokeswoman for the group said".
         is_short = len(phrase) == 1 or phrase[-1][0].islower()
-        is_other = phrase[-1].lower() in SOURCES | PRONOUNS  # "…, officials said"
+        is_other = (
+            phrase[-1].lower() in SOURCES or phrase[-1].lower() in PRONOUNS
+        )  # "…, officials said"
         if (is_short or phrase[0][0].islower()) and not is_other:
             yield first_bare_name(pieces_before(words, opening - 1))
     yield phrase
@@ -149,7 +167,7 @@ def subjects_of_pieces(pieces: Sequence[list[str]]) -> Iterator[list[str]]:
     if len(pieces) > 1:
         yield first_bare_name(pieces)
     for piece in reversed(pieces[:-1] if len(pieces) > 1 else pieces):
-        if piece[0].lower() not in BOUNDARIES | PREPOSITIONS | {"a", "an", "former"}:
+        if piece[0].lower() not in NO_APPOSITION:
             yield phrase_before(piece, len(piece))
 
 
@@ -212,7 +230,7 @@ def noun_phrase_start(words: Sequence[str], end: int) -> int:
         word, lowered = words[start - 1], words[start - 1].lower()
         if lowered in DETERMINERS and not (lowered == "that" and start == end):
             return start - 1
-        if not (word[0].isalnum() or word == "&") or lowered in PREPOSITIONS | DAYS:
+        if not (word[0].isalnum() or word == "&") or lowered in PREPOSITIONS or lowered in DAYS:
             break
         if lowered in BOUNDARIES and not joins_nouns(words, start - 1, end):
             break
@@ -251,11 +269,11 @@ def first_subject(words: Sequence[str]) -> list[str]:
     end = start
     while end < len(words) and (words[end][0].isalnum() or words[end] == "&"):
         word = words[end].lower()
-        if word in BEFORE_VERB | BOUNDARIES or is_saying(words[end]):
+        if word in BEFORE_VERB or word in BOUNDARIES or is_saying(words[end]):
             break
         if end > start:
             is_lower = words[end][0].islower()
-            if word in DETERMINERS | PREPOSITIONS - {"of"} or words[end - 1].lower() in SOURCES:
+            if word in NEXT_PHRASE or words[end - 1].lower() in SOURCES:
                 break
             if is_lower and word.endswith(("ed", "ly")):
                 break
