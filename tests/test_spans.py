@@ -68,10 +68,21 @@ def test_weights_decide_where_probabilities_are_near():
 
 
 def test_markers_are_no_words():
-    words = Words.of("a bc", array([(-1, -1), (0, 1), (-1, -1), (2, 3), (3, 4), (-1, -1)]))
+    offsets = array([(-1, -1), (0, 1), (-1, -1), (2, 3), (3, 4), (-1, -1)])
+    (words,) = Words.of("a bc", [offsets])
     assert words.first.tolist() == [1, 3]
     assert words.end.tolist() == [1, 4]
-    assert len(Words.of("", array([])).first) == 0
+    assert [len(words.first) for words in Words.of("", [array([]), array([])])] == [0, 0]
+
+
+def test_a_word_ends_with_its_sentence():
+    pieces = [array([(0, 1), (1, 2)]), array([]), array([(2, 3), (4, 5)])]
+    words = Words.of("abc d", pieces)
+    assert [(w.first.tolist(), w.start.tolist(), w.end.tolist()) for w in words] == [
+        ([0], [0], [2]),
+        ([], [], []),
+        ([0, 1], [2, 4], [3, 5]),
+    ]
 
 
 def test_sentences_and_tracks_keep_apart():

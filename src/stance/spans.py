@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,21 +43,27 @@ class Words:
     end: NDArray[np.int32]
 
     @classmethod
-    def of(cls, text: str, offsets: NDArray[np.int32]) -> Words:
-        """The words of tokens with these offsets (n, 2).
+    def of(cls, text: str, pieces: Sequence[NDArray[np.int32]]) -> list[Words]:
+        """The words of sentences whose tokens have these offsets (n, 2).
 
         Tokens are of one word if they stand together and the characters at the seam are letters or
         digits.
         """
+        sizes = np.array([len(offsets) for offsets in pieces], dtype=np.int64)
+        offsets = np.concatenate(pieces)
         tokens = (offsets[:, 0] >= 0).nonzero()[0]  # the others are markers
         start, end = offsets[tokens, 0], offsets[tokens, 1]
+        row = np.repeat(np.arange(len(pieces)), sizes)[tokens]
         begins = np.ones(len(tokens), dtype=bool)
-        begins[1:] = start[1:] != end[:-1]
+        begins[1:] = (start[1:] != end[:-1]) | (row[1:] != row[:-1])
         for place in (~begins).nonzero()[0].tolist():
             seam = int(start[place])
             begins[place] = not text[seam - 1 : seam + 1].isalnum()
         last = np.append(begins[1:], True) if len(tokens) else begins
-        return cls(tokens[begins], start[begins], end[last])
+        first = (tokens - (np.cumsum(sizes) - sizes)[row])[begins]
+        start, end = start[begins], end[last]
+        cuts = np.searchsorted(row[begins], range(len(pieces) + 1)).tolist()
+        return [cls(first[a:b], start[a:b], end[a:b]) for a, b in pairwise(cuts)]
 
 
 def decode_spans(
@@ -82,7 +89,7 @@ def _decode(
     text: str, pieces: Pieces, tracks: Sequence[str], weights: Mapping[str, Sequence[float]]
 ) -> list[dict[str, tuple[Span, ...]]]:
     result: list[dict[str, tuple[Span, ...]]] = [dict.fromkeys(tracks, ()) for _ in pieces]
-    words = [Words.of(text, offsets) for offsets, _ in pieces]
+    words = Words.of(text, [offsets for offsets, _ in pieces])
     scores = word_scores([logits for _, logits in pieces], words)
     added = np.stack([log_weights(weights.get(track, (1, 1, 1))) for track in tracks])
     scores = (scores + added[:, None]).reshape(len(words) * len(tracks), *scores.shape[2:])
@@ -175,7 +182,7 @@ class LabelledSpans:
         spans: Mapping[str, Sequence[Span]],
     ) -> None:
         """Add a sentence: its tokens' offsets (n, 2) and logits (n, tracks, 3), and its spans."""
-        self.words.append(Words.of(text, offsets))
+        self.words += Words.of(text, [offsets])
         self.logits.append(logits)
         self.gold.append(spans)
 

@@ -389,8 +389,8 @@ class Tagger:
     def _label(self, article: Article, logits: ArticleLogits) -> Article:
         """Labels from logits; heads that never saw a label in training stay silent."""
         facet_probs = self.calibration.facet_probabilities(logits.facets, self.schema)
-        stance_probs = self.calibration.stance_probabilities(logits.stance)
-        tag_probs = self.schema.tag_probabilities(facet_probs)
+        stances = self._stances(logits.stance, article.targets)
+        tag_probs = self.schema.tag_probabilities(facet_probs).tolist()
         known = [(f, columns) for f, columns in self.schema.slices() if f.name in self.heads]
         own = {facet.name for facet in self.schema.facets}
         tagged = self.schema.facets_of_tags() <= {facet.name for facet, _ in known}
@@ -417,14 +417,12 @@ class Tagger:
                     extra={n: v for n, v in sentence.extra.items() if n not in own},
                     tags=self._tags(facets) if tagged else None,
                     tag_probs={
-                        tag.name: min(float(p), 1.0)
+                        tag.name: min(p, 1.0)
                         for tag, p in zip(self.schema.tags, tag_probs[row], strict=True)
                     }
                     if tagged
                     else None,
-                    stance=self._stances(stance_probs[row], article.targets)
-                    if "stance" in self.heads
-                    else (),
+                    stance=stances[row] if "stance" in self.heads else (),
                     spans=spans[row] if tracks else None,
                     speaker=None,
                 )
@@ -437,14 +435,20 @@ class Tagger:
     def _tags(self, facets: Mapping[str, Label]) -> tuple[str, ...]:
         return tuple(self.schema.tags_of({name: label.label for name, label in facets.items()}))
 
-    def _stances(self, probs: FloatArray, targets: Sequence[Target]) -> tuple[Stance, ...]:
+    def _stances(self, logits: FloatArray, targets: Sequence[Target]) -> list[tuple[Stance, ...]]:
+        """The stances of every sentence toward the targets that are not skipped."""
+        probs = self.calibration.stance_probabilities(logits)
         names = self.schema.stance
-        best = self.calibration.choose("stance", probs)
-        return tuple(
-            Stance(target, names[chosen], row[chosen], dict(zip(names, row, strict=True)))
-            for target, (row, chosen) in enumerate(zip(probs.tolist(), best.tolist(), strict=True))
-            if not targets[target].skipped
-        )
+        asked = [number for number, target in enumerate(targets) if not target.skipped]
+        return [
+            tuple(
+                Stance(n, names[best[n]], row[n][best[n]], dict(zip(names, row[n], strict=True)))
+                for n in asked
+            )
+            for best, row in zip(
+                self.calibration.choose("stance", probs).tolist(), probs.tolist(), strict=True
+            )
+        ]
 
 
 def all_heads(schema: Schema) -> frozenset[str]:
@@ -489,9 +493,10 @@ def facet_label(facet: Facet, probs: FloatArray, chosen: int) -> Label:
     Args:
         chosen: the number of the label to give; of no use for a multi facet.
     """
-    named = {label_key(label): float(p) for label, p in zip(facet.labels, probs, strict=True)}
+    values: list[float] = probs.tolist()
+    named = {label_key(label): p for label, p in zip(facet.labels, values, strict=True)}
     if facet.kind == "single":
-        return Label(facet.labels[chosen], float(probs[chosen]), named)
+        return Label(facet.labels[chosen], values[chosen], named)
     held = tuple(str(label) for label, p in zip(facet.labels, probs, strict=True) if p >= 0.5)
     return Label(held, float(np.where(probs >= 0.5, probs, 1 - probs).prod()), named)
 

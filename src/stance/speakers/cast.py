@@ -66,7 +66,9 @@ def mask_quotations(text: str) -> str:
 
 def tokenize(body: str) -> list[str]:
     """Words and marks of a sentence without brackets; a quotation is one mark."""
-    body = CLITIC.sub(r"\1", BRACKETS.sub(" ", body))
+    body = BRACKETS.sub(" ", body)
+    if "'" in body or "’" in body:
+        body = CLITIC.sub(r"\1", body)
     return [INSIDE if word[0] <= CLOSES else word for word in TOKEN.findall(body)]
 
 
