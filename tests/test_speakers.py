@@ -225,6 +225,14 @@ def test_spokesman_is_named_by_his_group() -> None:
     assert said(*lines)[1:] == ["Lund Bakers Association spokesman", "Halvex Group spokeswoman"]
 
 
+def test_spokesman_of_a_body_without_a_name_is_not_the_last_speakers() -> None:
+    lines = [
+        "O “It is safe,” the mill's director, Ana Brod, said.",
+        "O A spokesman for the water ministry said that no letter had come.",
+    ]
+    assert said(*lines) == ["Ana Brod", "water ministry spokesman"]
+
+
 def test_monitoring_group_is_the_observatory() -> None:
     lines = (
         "O The Nordian Observatory for Mills counted ten fires.",

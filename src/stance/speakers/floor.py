@@ -167,14 +167,20 @@ class Floor:
         if possessor:
             return f"{possessor}'s {head}"
         if head.startswith("spokes") and len(nouns) == 1:
-            body = NAME.search(" ".join(words[len(core) :]))
-            group = self.cast.full_name(cut_title(body[0])[0]) if body else self.meant_by("it")
+            group = self.find_body(words[len(core) + 1 :]) or self.meant_by("it")
             return f"{group} {head}" if group and "spokes" not in group else head
         if len(words) > len(core) and (head in VAGUE_NOUNS or words[len(core)].lower() == "of"):
             longer = [word for word in words if word.lower() not in DETERMINERS]
             if len(longer) < 8:
                 return " ".join(longer)
         return " ".join(nouns[-5:])
+
+    def find_body(self, words: Sequence[str]) -> str | None:
+        """For whom a spokesman speaks, by the words behind "for": a name or a few words."""
+        if named := NAME.search(" ".join(words)):
+            return self.cast.full_name(cut_title(named[0])[0])
+        told = [word for word in words if word.lower() not in DETERMINERS]
+        return " ".join(told) if len(told) < 4 else None
 
     def heard_as(self, head: str) -> str | None:
         """Who was heard last with a noun in the name or description: "the council"."""
