@@ -138,7 +138,9 @@ class Cast:
     def is_group(self, name: str) -> bool:
         """Whether a name is an organisation's or state's; people are the default."""
         words = [word.lower() for word in name.split()]
-        return name not in self.people and (
+        if name in self.people or words[-1].startswith("spokes"):  # "Halvex Group spokesman"
+            return False
+        return (
             not GROUP_WORDS.isdisjoint(words)
             or words[0] in PLACES
             or not JOINTS.isdisjoint(words)
