@@ -78,6 +78,9 @@ def test_a_file_of_another_model_is_told(exported, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(StanceError, match=rf"{INT8_FILE}: it has no weights 'encoder\."):
         Tagger.from_pretrained(folder, backend="torch")
+    (folder / "export.json").write_text("{")
+    with pytest.raises(StanceError, match=r"export\.json: not JSON"):
+        model_name(folder)
     (folder / INT8_FILE).write_bytes(b"no graph")
     with pytest.raises(StanceError, match=f"{INT8_FILE}: not an ONNX file"):
         Tagger.from_pretrained(folder, backend="torch")

@@ -24,8 +24,8 @@ ROOT = "model."
 def read_weights(path: Path) -> dict[str, FloatArray]:
     """The parameters of a BERT-like model, as its `state_dict` names them.
 
-    They differ from those that were exported by at most half a step of 8 bits, of which 32 weights
-    share the size (127 steps are the largest of them).
+    Each differs from what was exported by at most half a step of 8 bits: a 254th of the largest
+    weight in its block (of 32 as a rule) or, for embeddings, in its row.
 
     Raises:
         StanceError: the file cannot be read.

@@ -570,7 +570,12 @@ def model_name(folder: Path) -> str:
 def read_export(folder: Path) -> dict[str, Any]:
     """What `export.json` of a model folder tells of its ONNX files, if it has one."""
     path = folder / "export.json"
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise StanceError(f"{path}: not JSON: {error}") from None
     return record
 
 

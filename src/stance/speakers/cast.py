@@ -226,7 +226,7 @@ def blank_headlines(text: str) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def cut_title(run: str) -> tuple[str, bool]:
     """A run of capitalised words without what stands before the name, and whether it had an office.
 

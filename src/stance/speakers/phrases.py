@@ -154,9 +154,8 @@ def subjects_before(words: Sequence[str], place: int) -> Iterator[list[str]]:
     if phrase and opening > 1 and words[opening - 1] == ",":
         # An apposition that no comma closes: "Ana Brod, a spokeswoman for the group said".
         is_short = len(phrase) == 1 or phrase[-1][0].islower()
-        is_other = (
-            phrase[-1].lower() in SOURCES or phrase[-1].lower() in PRONOUNS
-        )  # "…, officials said"
+        last = phrase[-1].lower()
+        is_other = last in SOURCES or last in PRONOUNS  # "…, officials said"
         if (is_short or phrase[0][0].islower()) and not is_other:
             yield first_bare_name(pieces_before(words, opening - 1))
     yield phrase
