@@ -37,12 +37,13 @@ def read_weights(path: Path) -> dict[str, FloatArray]:
     except Exception as error:  # its exceptions have no common class but this
         raise StanceError(f"{path}: not an ONNX file: {error}") from error
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    found = {}
-    for name in constants:
-        stem, _, part = name.rpartition(".")
-        whole = stem if part in ("int8", "scale", "shape") else name
-        if whole.startswith(ROOT):
-            found[whole.removeprefix(ROOT)] = constant_matrix(constants, whole)
+    found = {
+        name.removeprefix(ROOT).removesuffix(".int8"): constant_matrix(
+            constants, name.removesuffix(".int8")
+        )
+        for name in constants
+        if name.startswith(ROOT) and not name.endswith((".scale", ".shape"))
+    }
     users = {name: node for node in graph.node for name in node.input}
     for node in graph.node:
         name = node.input[1] if node.op_type in ("MatMul", "Attention") else ""

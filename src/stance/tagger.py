@@ -497,7 +497,7 @@ def facet_label(facet: Facet, probs: FloatArray, chosen: int) -> Label:
     named = {label_key(label): p for label, p in zip(facet.labels, values, strict=True)}
     if facet.kind == "single":
         return Label(facet.labels[chosen], values[chosen], named)
-    held = tuple(str(label) for label, p in zip(facet.labels, probs, strict=True) if p >= 0.5)
+    held = tuple(str(label) for label, p in zip(facet.labels, values, strict=True) if p >= 0.5)
     return Label(held, float(np.where(probs >= 0.5, probs, 1 - probs).prod()), named)
 
 

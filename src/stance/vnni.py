@@ -187,7 +187,7 @@ class Builder:
         for given, name in self.products.values():
             maker = self.makers.get(given)
             if maker is not None and maker.op_type.endswith("LayerNormalization"):
-                matrices.setdefault(given, []).append(self.matrix(name))
+                matrices.setdefault(given, []).append(constant_matrix(self.constants, name))
         found = {}
         for given, weights in matrices.items():
             low, high, _ = self.measured[given]
@@ -196,10 +196,6 @@ class Builder:
             factor = size**SMOOTHING / weight ** (1 - SMOOTHING)
             found[given] = (factor / np.exp(np.log(factor).mean())).astype(np.float32)
         return found
-
-    def matrix(self, name: str) -> FloatArray:
-        """A constant matrix as float32."""
-        return constant_matrix(self.constants, name)
 
     def constant(self, name: str, value: Any) -> str:
         """Add a constant, once."""
@@ -232,7 +228,8 @@ class Builder:
         from onnx import TensorProto, helper, numpy_helper
 
         given, name = self.products[id(node)]
-        weights, bias = self.matrix(name), numpy_helper.to_array(self.constants[node.input[2]])
+        weights = constant_matrix(self.constants, name)
+        bias = numpy_helper.to_array(self.constants[node.input[2]])
         if any(node.input[4:]) or any(
             a.name in ("scale", "unidirectional") and (a.f or a.i) for a in node.attribute
         ):
@@ -316,7 +313,7 @@ class Builder:
         from onnx import numpy_helper
 
         given, name = self.products[id(node)]
-        weights = self.matrix(name)
+        weights = constant_matrix(self.constants, name)
         out, bias = node.output[0], np.zeros(weights.shape[1], np.float32)
         users = self.users.get(out, [])
         user = users[0] if len(users) == 1 else None
